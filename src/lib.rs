@@ -1,1 +1,3 @@
 //! jobvault.
+pub mod model;
+pub mod store;

@@ -1,0 +1,342 @@
+//! The only way to write: what is put into a batch becomes true at once, or not at all.
+//!
+//! A batch fills one pack. [`Batch::commit`] makes the pack durable, then writes one catalogue transaction that
+//! refers to it. A batch that is dropped leaves nothing behind.
+
+mod parts;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use parts::OpenTrace;
+pub use parts::{Committed, Identity, NewFrame, NewState, Received};
+
+use super::catalogue::{
+    Capture, Frame, JobState, Listing, PackRow, ProjectRow, TraceRow, Walk, Writes,
+};
+use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
+use super::packs::{FramePlace, Kind, PackWriter};
+use super::{MAX_LEDGER_BYTES, Store, StoreError, TraceId};
+use crate::model::{JobId, ProjectId};
+
+/// Writes that become true together.
+pub struct Batch {
+    store: Store,
+    pack: Option<PackWriter>,
+    pack_id: u64,
+    next_trace: u64,
+    next_walk: u64,
+    next_capture: u64,
+    capture: Option<u64>,
+    ledger: Vec<u8>,
+    /// Listings whose document stands in the ledger being filled.
+    in_ledger: Vec<JobId>,
+    records: u64,
+    open: Option<OpenTrace>,
+    writes: Writes,
+    began: Timestamp,
+}
+
+impl Batch {
+    pub(super) fn new(store: Store, highest: [u64; 4], began: Timestamp) -> Self {
+        let [packs, traces, walks, captures] = highest;
+        Self {
+            store,
+            pack: None,
+            pack_id: packs + 1,
+            next_trace: traces + 1,
+            next_walk: walks + 1,
+            next_capture: captures + 1,
+            capture: None,
+            ledger: Vec::new(),
+            in_ledger: Vec::new(),
+            records: 0,
+            open: None,
+            writes: Writes::default(),
+            began,
+        }
+    }
+
+    /// Records by whom all jobs that follow are captured, in this batch and those after it.
+    pub fn captured_by(&mut self, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
+        let id = self.next_capture;
+        self.next_capture += 1;
+        self.capture = Some(id);
+        let note = json!({"event": "capture", "host": identity.host, "gitlab": identity.gitlab_version,
+            "user": identity.user, "jobvault": env!("CARGO_PKG_VERSION")});
+        self.note(0, 0, &note, now)?;
+        self.writes.captures.push(Capture {
+            id,
+            host: identity.host.clone(),
+            gitlab_version: identity.gitlab_version.clone(),
+            user: identity.user.clone(),
+            at: now,
+        });
+        Ok(())
+    }
+
+    /// Puts a project's row, and its document where one was received.
+    pub fn put_project(
+        &mut self,
+        row: ProjectRow,
+        document: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(bytes) = document {
+            self.record(RecordKind::Project, 0, row.id.0, bytes, now)?;
+        }
+        self.writes.projects.push(row);
+        Ok(())
+    }
+
+    /// Puts a job's document and row. The job's state stays; a new job is pending.
+    pub fn put_job(&mut self, received: &Received<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let (job, project) = (received.job, received.project);
+        let index = self.record(RecordKind::Job, job.id.0, project.0, received.document, now)?;
+        let listing = Listing {
+            job: job.clone(),
+            project,
+            artifacts: received.artifacts.clone(),
+            digest: received.digest,
+            doc: Some((0, index)),
+            at: now,
+        };
+        self.writes.listings.insert(job.id, listing);
+        self.in_ledger.push(job.id);
+        self.close_full_ledger()
+    }
+
+    /// Puts what became of a job's trace.
+    pub fn put_state(
+        &mut self,
+        job: JobId,
+        project: ProjectId,
+        state: NewState,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let note = json!({"event": "state", "state": state.state.as_str(), "reason": state.reason,
+            "settled": state.next_at.is_none()});
+        self.note(job.0, project.0, &note, now)?;
+        let trace = self.writes.states.get(&job).and_then(|s| s.trace);
+        self.set_state(job, state, trace, now);
+        Ok(())
+    }
+
+    fn set_state(&mut self, job: JobId, new: NewState, trace: Option<TraceId>, now: Timestamp) {
+        let state = JobState {
+            state: new.state,
+            reason: new.reason,
+            at: now,
+            next_at: new.next_at,
+            attempts: new.attempts,
+            trace,
+            capture: self.capture,
+            gone_at: new.gone.then_some(now),
+            erased_seen_at: new.erased.then_some(now),
+        };
+        self.writes.states.insert(job, state);
+    }
+
+    /// Starts a job's trace; its frames follow, then [`Batch::end_trace`].
+    pub fn begin_trace(&mut self, job: JobId, project: ProjectId, at: Timestamp) -> TraceId {
+        self.open = Some(OpenTrace {
+            job,
+            project,
+            at,
+            hasher: blake3::Hasher::new(),
+            frames: Vec::new(),
+            raw_bytes: 0,
+            lines: 0,
+        });
+        TraceId(self.next_trace)
+    }
+
+    /// Appends a frame to the trace begun last.
+    pub fn add_frame(&mut self, frame: NewFrame<'_>) -> Result<(), StoreError> {
+        let mut open = self.open.take().expect("add_frame follows begin_trace");
+        let place = FramePlace {
+            job: open.job.0,
+            project: open.project.0,
+            raw_offset: open.raw_bytes,
+            first_line: open.lines,
+            lines: frame.lines,
+            continues: frame.continues,
+            last: false,
+        };
+        let entry = self.pack()?.add(Kind::Frame, frame.raw, place)?;
+        open.hasher.update(frame.raw);
+        open.frames.push(Frame {
+            pack: self.pack_id,
+            offset: entry.offset,
+            stored_bytes: entry.stored_bytes,
+            raw_bytes: entry.raw_bytes,
+            raw_offset: open.raw_bytes,
+            first_line: open.lines,
+            lines: frame.lines,
+            continues: frame.continues,
+            hash: entry.hash,
+            open: frame.open,
+        });
+        open.raw_bytes += entry.raw_bytes;
+        open.lines += frame.lines;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// Ends the trace begun last, which stands for its job from now on, in `state`.
+    ///
+    /// Fails with [`StoreError::Frames`] where the frames are not the `raw_bytes` bytes of `hash`.
+    pub fn end_trace(
+        &mut self,
+        raw_bytes: u64,
+        hash: [u8; 32],
+        state: NewState,
+        now: Timestamp,
+    ) -> Result<TraceId, StoreError> {
+        let open = self.open.take().expect("end_trace follows begin_trace");
+        if open.raw_bytes != raw_bytes || *open.hasher.finalize().as_bytes() != hash {
+            return Err(StoreError::Frames(open.job));
+        }
+        if !open.frames.is_empty() {
+            self.pack()?.close_trace();
+        }
+        let id = TraceId(self.next_trace);
+        self.next_trace += 1;
+        let note = json!({"event": "trace", "state": state.state.as_str(), "reason": state.reason,
+            "settled": state.next_at.is_none(), "raw_bytes": raw_bytes, "lines": open.lines,
+            "frames": open.frames.len(), "blake3": blake3::Hash::from_bytes(hash).to_hex().as_str()});
+        self.note(open.job.0, open.project.0, &note, now)?;
+        self.set_state(open.job, state, Some(id), now);
+        let row =
+            TraceRow { id, job: open.job, raw_bytes, lines: open.lines, hash, frames: open.frames };
+        self.writes.traces.push((row, open.at));
+        Ok(id)
+    }
+
+    /// Starts a walk of a project's job list and returns it for [`Batch::put_walk`].
+    pub fn new_walk(&mut self, project: ProjectId, cursor: String, until: JobId) -> Walk {
+        let walk = Walk { id: self.next_walk, project, cursor, until };
+        self.next_walk += 1;
+        self.put_walk(walk.clone());
+        walk
+    }
+
+    /// Records where a walk goes on.
+    pub fn put_walk(&mut self, walk: Walk) {
+        self.writes.walks.insert(walk.id, walk);
+    }
+
+    /// Records that a walk came to its end.
+    pub fn end_walk(&mut self, walk: u64) {
+        self.writes.walks.remove(&walk);
+        self.writes.walks_done.push(walk);
+    }
+
+    /// Records that a project was seen to its end.
+    pub fn synced(&mut self, project: ProjectId, now: Timestamp) {
+        self.writes.synced.insert(project, now);
+    }
+
+    /// Returns when the batch began.
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Returns how many bytes and entries the pack has so far.
+    pub fn filled(&self) -> (u64, usize) {
+        let ledger = self.ledger.len() as u64;
+        self.pack.as_ref().map_or((ledger, 0), |p| (p.bytes() + ledger, p.entry_count()))
+    }
+
+    /// Returns whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        let w = &self.writes;
+        self.pack.is_none()
+            && self.ledger.is_empty()
+            && w.projects.is_empty()
+            && w.walks.is_empty()
+            && w.walks_done.is_empty()
+            && w.synced.is_empty()
+    }
+
+    /// Makes the pack durable, then the catalogue, and starts over with an empty batch.
+    pub async fn commit(&mut self, now: Timestamp) -> Result<Committed, StoreError> {
+        self.close_ledger()?;
+        let mut pack_bytes = 0;
+        if let Some(pack) = self.pack.take() {
+            let finish = move || pack.finish();
+            let info = tokio::task::spawn_blocking(finish)
+                .await
+                .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
+            pack_bytes = info.bytes;
+            self.store.learn_name(self.pack_id, info.name);
+            self.writes.pack =
+                Some(PackRow { id: self.pack_id, name: info.name.0, bytes: info.bytes, at: now });
+        }
+        self.store.catalogue.write(&self.writes).await?;
+        if self.writes.pack.is_some() {
+            self.pack_id += 1;
+        }
+        self.writes = Writes::default();
+        self.began = now;
+        Ok(Committed { pack_bytes, through: TraceId(self.next_trace - 1) })
+    }
+
+    fn pack(&mut self) -> Result<&mut PackWriter, StoreError> {
+        if self.pack.is_none() {
+            self.pack = Some(self.store.packs.create()?);
+        }
+        Ok(self.pack.as_mut().expect("it was just made"))
+    }
+
+    fn note(
+        &mut self,
+        job: u64,
+        project: u64,
+        note: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.record(RecordKind::Note, job, project, note.to_string().as_bytes(), now)?;
+        self.close_full_ledger()
+    }
+
+    /// Appends a record and returns its number within the ledger.
+    fn record(
+        &mut self,
+        kind: RecordKind,
+        job: u64,
+        project: u64,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        if self.ledger.len() as u64 + bytes.len() as u64 + 64 > MAX_LEDGER_BYTES {
+            self.close_ledger()?;
+        }
+        let at_micros = u64::try_from(now.as_microsecond()).unwrap_or_default();
+        ledger::put(&mut self.ledger, &Record { kind, job, project, at_micros, bytes });
+        self.records += 1;
+        Ok(self.records - 1)
+    }
+
+    fn close_full_ledger(&mut self) -> Result<(), StoreError> {
+        match self.ledger.len() >= LEDGER_BYTES {
+            true => self.close_ledger(),
+            false => Ok(()),
+        }
+    }
+
+    fn close_ledger(&mut self) -> Result<(), StoreError> {
+        if self.ledger.is_empty() {
+            return Ok(());
+        }
+        let ledger = std::mem::take(&mut self.ledger);
+        let entry = self.pack()?.add(Kind::Ledger, &ledger, FramePlace::default())?;
+        for job in self.in_ledger.drain(..) {
+            if let Some(listing) = self.writes.listings.get_mut(&job) {
+                listing.doc = listing.doc.map(|(_, index)| (entry.offset, index));
+            }
+        }
+        self.records = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! The catalogue: the truth about the server. Which jobs it listed, what became of each, where their traces are.
+//!
+//! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
+//! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
+
+pub(crate) mod frames;
+mod query;
+mod rows;
+mod sqlite;
+mod write;
+
+pub use frames::Frame;
+pub use query::{Column, Condition, Order, StatusRow};
+pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
+pub(crate) use sqlite::Access;
+pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
+
+use std::path::PathBuf;
+
+use sqlx::SqlitePool;
+
+/// Why the catalogue cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogueError {
+    /// SQLite refused or the file is damaged.
+    #[error("the catalogue {} cannot be {action}", path.display())]
+    Sqlite {
+        /// What was tried: opened, read, written.
+        action: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's reason.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The schema was made by a newer jobvault.
+    #[error("the catalogue {} is from a newer jobvault", path.display())]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("the catalogue {} cannot be brought up to date", path.display())]
+    Migrate {
+        /// The database file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A read-only catalogue cannot be copied aside for reading.
+    #[error("the catalogue {} cannot be copied for reading", path.display())]
+    Copy {
+        /// The database file.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A row holds what no jobvault writes.
+    #[error("the catalogue's row of job {job} is damaged ({what})")]
+    Row {
+        /// The job.
+        job: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// The catalogue of one archive. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    pool: SqlitePool,
+    path: PathBuf,
+    /// Keeps the copy of a catalogue that could only be read by copying it.
+    _copy: Option<std::sync::Arc<tempfile::TempDir>>,
+}
+
+impl Catalogue {
+    fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> CatalogueError + '_ {
+        move |source| CatalogueError::Sqlite { action, path: self.path.clone(), source }
+    }
+
+    /// Closes all connections, so that SQLite folds its write-ahead log into the file.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}

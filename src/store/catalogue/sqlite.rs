@@ -1,0 +1,124 @@
+//! Opening the SQLite file: for writing, for reading, and on media that cannot be written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::{Catalogue, CatalogueError};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/catalogue/migrations");
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Readers at once; more wait.
+const READERS: u32 = 4;
+
+/// What the catalogue is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading, beside a writer perhaps.
+    Read,
+    /// Reading and writing; the caller holds the archive's lock.
+    Write,
+}
+
+impl Catalogue {
+    /// Opens the catalogue at `path`; for writing it is created and brought up to date.
+    pub(crate) async fn open(path: &Path, access: Access) -> Result<Self, CatalogueError> {
+        match access {
+            Access::Write => Self::open_write(path).await,
+            Access::Read => Self::open_read(path).await,
+        }
+    }
+
+    async fn open_write(path: &Path) -> Result<Self, CatalogueError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT);
+        let catalogue = connect(path, options, READERS).await?;
+        MIGRATIONS.run(&catalogue.pool).await.map_err(|source| migration_error(path, source))?;
+        Ok(catalogue)
+    }
+
+    async fn open_read(path: &Path) -> Result<Self, CatalogueError> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+        let direct = connect(path, options.clone().read_only(true), READERS).await;
+        let catalogue = match direct {
+            Ok(catalogue) if catalogue.answers().await => catalogue,
+            // SQLite cannot share memory with a writer where the directory is not writable.
+            Ok(_) | Err(_) => open_unwritable(path).await?,
+        };
+        catalogue.check_version().await?;
+        Ok(catalogue)
+    }
+
+    async fn answers(&self) -> bool {
+        sqlx::query("SELECT 1 FROM sqlite_master LIMIT 1").fetch_optional(&self.pool).await.is_ok()
+    }
+
+    async fn check_version(&self) -> Result<(), CatalogueError> {
+        let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.failed("read"))?;
+        let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();
+        if newest > known {
+            return Err(CatalogueError::Newer { path: self.path.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a catalogue in a place that cannot be written: as it stands where nothing is left in its write-ahead log,
+/// else from a copy.
+async fn open_unwritable(path: &Path) -> Result<Catalogue, CatalogueError> {
+    let wal = wal_of(path);
+    if std::fs::metadata(&wal).map_or(0, |m| m.len()) == 0 {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
+        return connect(path, options, READERS).await;
+    }
+    let failed = |source| CatalogueError::Copy { path: path.to_owned(), source };
+    let dir = tempfile::tempdir().map_err(failed)?;
+    let copy = dir.path().join("catalogue.sqlite");
+    std::fs::copy(path, &copy).map_err(failed)?;
+    std::fs::copy(&wal, wal_of(&copy)).map_err(failed)?;
+    let mut catalogue =
+        connect(&copy, SqliteConnectOptions::new().filename(&copy), READERS).await?;
+    catalogue._copy = Some(Arc::new(dir));
+    Ok(catalogue)
+}
+
+fn wal_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
+async fn connect(
+    path: &Path,
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<Catalogue, CatalogueError> {
+    let pool: SqlitePool =
+        SqlitePoolOptions::new().max_connections(connections).connect_with(options).await.map_err(
+            |source| CatalogueError::Sqlite { action: "opened", path: path.to_owned(), source },
+        )?;
+    Ok(Catalogue { pool, path: path.to_owned(), _copy: None })
+}
+
+fn migration_error(path: &Path, source: MigrateError) -> CatalogueError {
+    match source {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            CatalogueError::Newer { path: path.to_owned() }
+        }
+        source => CatalogueError::Migrate { path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,298 @@
+//! The one transaction that makes a batch true.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite, Transaction};
+
+use super::frames;
+use super::rows::{ProjectRow, TraceId, TraceRow, Walk, usual_url};
+use super::{Catalogue, CatalogueError};
+use crate::model::{Job, JobId, ProjectId, TraceState};
+
+/// Rows a statement inserts at once; SQLite takes at most 32,766 values in one.
+const ROWS_PER_STATEMENT: usize = 500;
+
+/// A job as the server described it, for its row.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    pub(crate) job: Job,
+    pub(crate) project: ProjectId,
+    /// The server's list of its files as JSON, `None` where empty.
+    pub(crate) artifacts: Option<String>,
+    pub(crate) digest: i64,
+    /// Where the document stands in this batch's pack: offset of the ledger, number within it.
+    pub(crate) doc: Option<(u64, u64)>,
+    pub(crate) at: Timestamp,
+}
+
+/// What became of a job's trace, for its row.
+#[derive(Debug, Clone)]
+pub(crate) struct JobState {
+    pub(crate) state: TraceState,
+    pub(crate) reason: String,
+    pub(crate) at: Timestamp,
+    /// When to look again; `None` settles the job.
+    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) attempts: u32,
+    /// The trace that stands for it from now on; `None` leaves it as it is.
+    pub(crate) trace: Option<TraceId>,
+    pub(crate) capture: Option<u64>,
+    /// Set when the server turned out to have the job no longer.
+    pub(crate) gone_at: Option<Timestamp>,
+    /// Set when the server turned out to have erased the log.
+    pub(crate) erased_seen_at: Option<Timestamp>,
+}
+
+/// A pack that became durable.
+#[derive(Debug, Clone)]
+pub(crate) struct PackRow {
+    pub(crate) id: u64,
+    pub(crate) name: [u8; 32],
+    pub(crate) bytes: u64,
+    pub(crate) at: Timestamp,
+}
+
+/// By whom jobs were captured.
+#[derive(Debug, Clone)]
+pub(crate) struct Capture {
+    pub(crate) id: u64,
+    pub(crate) host: String,
+    pub(crate) gitlab_version: String,
+    pub(crate) user: String,
+    pub(crate) at: Timestamp,
+}
+
+/// Everything one transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) pack: Option<PackRow>,
+    pub(crate) captures: Vec<Capture>,
+    pub(crate) projects: Vec<ProjectRow>,
+    pub(crate) listings: BTreeMap<JobId, Listing>,
+    pub(crate) states: BTreeMap<JobId, JobState>,
+    pub(crate) traces: Vec<(TraceRow, Timestamp)>,
+    /// Walks begun or moved on.
+    pub(crate) walks: BTreeMap<u64, Walk>,
+    /// Walks at their end.
+    pub(crate) walks_done: Vec<u64>,
+    pub(crate) synced: BTreeMap<ProjectId, Timestamp>,
+}
+
+type Tx<'a> = Transaction<'a, Sqlite>;
+
+impl Catalogue {
+    /// Writes all of it, or nothing.
+    pub(crate) async fn write(&self, writes: &Writes) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        apply(&mut tx, writes).await.map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
+    }
+
+    /// Sets a value of the archive's own, such as the host it archives.
+    pub(crate) async fn set_meta(&self, key: &str, value: &str) -> Result<(), CatalogueError> {
+        sqlx::query("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+            .bind(key)
+            .bind(value)
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("written"))?;
+        Ok(())
+    }
+}
+
+async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
+    if let Some(pack) = &writes.pack {
+        sqlx::query("INSERT INTO packs (id, name, bytes, created_at) VALUES (?, ?, ?, ?)")
+            .bind(pack.id as i64)
+            .bind(&pack.name[..])
+            .bind(pack.bytes as i64)
+            .bind(pack.at.as_microsecond())
+            .execute(&mut **tx)
+            .await?;
+    }
+    for capture in &writes.captures {
+        put_capture(tx, capture).await?;
+    }
+    for project in &writes.projects {
+        put_project(tx, project).await?;
+    }
+    put_listings(tx, writes).await?;
+    put_traces(tx, &writes.traces).await?;
+    put_states(tx, &writes.states).await?;
+    put_walks(tx, writes).await?;
+    for (project, at) in &writes.synced {
+        sqlx::query("UPDATE projects SET synced_at = ? WHERE id = ?")
+            .bind(at.as_microsecond())
+            .bind(project.0 as i64)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn put_capture(tx: &mut Tx<'_>, capture: &Capture) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO captures (id, host, gitlab_version, user, jobvault_version, started_at) \
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(capture.id as i64)
+    .bind(&capture.host)
+    .bind(&capture.gitlab_version)
+    .bind(&capture.user)
+    .bind(env!("CARGO_PKG_VERSION"))
+    .bind(capture.at.as_microsecond())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn put_project(tx: &mut Tx<'_>, project: &ProjectRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO projects (id, path, web_url, seen_at, newest_job) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (id) DO UPDATE SET path = excluded.path, web_url = excluded.web_url, \
+         seen_at = excluded.seen_at, newest_job = max(newest_job, excluded.newest_job)",
+    )
+    .bind(project.id.0 as i64)
+    .bind(&project.path)
+    .bind(&project.web_url)
+    .bind(project.seen_at.as_microsecond())
+    .bind(project.newest_job.0 as i64)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+const LISTING_COLUMNS: &str = "INSERT INTO jobs (id, project, pipeline, name, stage, status, ref, tag, sha, created_at, \
+     started_at, finished_at, duration, erased_at, artifacts_expire_at, failure_reason, user, runner, artifacts, \
+     trace_size, web_url, digest, doc_pack, doc_offset, doc_index, listed_at, state_at) ";
+
+/// A job deleted and listed again by mistake loses nothing: only what the server says is replaced.
+const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = excluded.project, pipeline = excluded.pipeline, \
+     name = excluded.name, stage = excluded.stage, status = excluded.status, ref = excluded.ref, tag = excluded.tag, \
+     sha = excluded.sha, created_at = excluded.created_at, started_at = excluded.started_at, \
+     finished_at = excluded.finished_at, duration = excluded.duration, erased_at = excluded.erased_at, \
+     artifacts_expire_at = excluded.artifacts_expire_at, failure_reason = excluded.failure_reason, \
+     user = excluded.user, runner = excluded.runner, artifacts = excluded.artifacts, \
+     trace_size = excluded.trace_size, web_url = excluded.web_url, digest = excluded.digest, \
+     doc_pack = excluded.doc_pack, doc_offset = excluded.doc_offset, doc_index = excluded.doc_index";
+
+async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
+    let pack = writes.pack.as_ref().map(|p| p.id as i64);
+    let urls: BTreeMap<ProjectId, &str> =
+        writes.projects.iter().map(|p| (p.id, p.web_url.as_str())).collect();
+    let rows: Vec<_> = writes.listings.values().collect();
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);
+        sql.push_values(chunk, |mut row, listing| {
+            let job = &listing.job;
+            let text = |value: &Option<String>| value.clone().unwrap_or_default();
+            let usual = urls.get(&listing.project).map(|url| usual_url(url, job.id));
+            row.push_bind(job.id.0 as i64)
+                .push_bind(listing.project.0 as i64)
+                .push_bind(job.pipeline.map(|p| p.0 as i64))
+                .push_bind(text(&job.name))
+                .push_bind(text(&job.stage))
+                .push_bind(job.status.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default())
+                .push_bind(text(&job.git_ref))
+                .push_bind(job.tag.unwrap_or_default())
+                .push_bind(text(&job.sha))
+                .push_bind(micros(job.created_at))
+                .push_bind(micros(job.started_at))
+                .push_bind(micros(job.finished_at))
+                .push_bind(job.duration)
+                .push_bind(micros(job.erased_at))
+                .push_bind(micros(job.artifacts_expire_at))
+                .push_bind(job.failure_reason.clone())
+                .push_bind(job.user.clone())
+                .push_bind(job.runner.as_ref().and_then(|r| r.description.clone()))
+                .push_bind(listing.artifacts.clone())
+                .push_bind(job.trace_size().and_then(|n| i64::try_from(n).ok()))
+                .push_bind(job.web_url.clone().filter(|url| Some(url) != usual.as_ref()))
+                .push_bind(listing.digest)
+                .push_bind(listing.doc.and(pack))
+                .push_bind(listing.doc.map(|(offset, _)| offset as i64))
+                .push_bind(listing.doc.map(|(_, index)| index as i64))
+                .push_bind(listing.at.as_microsecond())
+                .push_bind(listing.at.as_microsecond());
+        });
+        sql.push(LISTING_CONFLICT);
+        sql.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn put_traces(tx: &mut Tx<'_>, traces: &[(TraceRow, Timestamp)]) -> Result<(), sqlx::Error> {
+    for chunk in traces.chunks(ROWS_PER_STATEMENT) {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO traces (id, job, raw_bytes, lines, hash, fetched_at, frames) ",
+        );
+        sql.push_values(chunk, |mut row, (trace, at)| {
+            row.push_bind(trace.id.0 as i64)
+                .push_bind(trace.job.0 as i64)
+                .push_bind(trace.raw_bytes as i64)
+                .push_bind(trace.lines as i64)
+                .push_bind(trace.hash.to_vec())
+                .push_bind(at.as_microsecond())
+                .push_bind(frames::encode(&trace.frames));
+        });
+        sql.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn put_states(
+    tx: &mut Tx<'_>,
+    states: &BTreeMap<JobId, JobState>,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = states.iter().collect();
+    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "WITH new (id, state, reason, at, next_at, attempts, trace, capture, gone_at, erased_seen_at) AS (",
+        );
+        sql.push_values(chunk, |mut row, (job, s)| {
+            row.push_bind(job.0 as i64)
+                .push_bind(s.state.as_str())
+                .push_bind(s.reason.as_str())
+                .push_bind(s.at.as_microsecond())
+                .push_bind(micros(s.next_at))
+                .push_bind(i64::from(s.attempts))
+                .push_bind(s.trace.map(|t| t.0 as i64))
+                .push_bind(s.capture.map(|c| c as i64))
+                .push_bind(micros(s.gone_at))
+                .push_bind(micros(s.erased_seen_at));
+        });
+        sql.push(
+            ") UPDATE jobs SET state = new.state, reason = new.reason, state_at = new.at, next_at = new.next_at, \
+             attempts = new.attempts, trace = coalesce(new.trace, jobs.trace), \
+             capture = coalesce(new.capture, jobs.capture), gone_at = coalesce(jobs.gone_at, new.gone_at), \
+             erased_seen_at = coalesce(jobs.erased_seen_at, new.erased_seen_at) FROM new WHERE jobs.id = new.id",
+        );
+        sql.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn put_walks(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
+    for walk in writes.walks.values() {
+        sqlx::query(
+            "INSERT INTO walks (id, project, cursor, until) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET cursor = excluded.cursor, until = excluded.until",
+        )
+        .bind(walk.id as i64)
+        .bind(walk.project.0 as i64)
+        .bind(&walk.cursor)
+        .bind(walk.until.0 as i64)
+        .execute(&mut **tx)
+        .await?;
+    }
+    for walk in &writes.walks_done {
+        sqlx::query("DELETE FROM walks WHERE id = ?").bind(*walk as i64).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+fn micros(time: Option<Timestamp>) -> Option<i64> {
+    time.map(|t| t.as_microsecond())
+}

@@ -1,0 +1,282 @@
+//! Packs as files of a directory: `ab/<BLAKE3 of the file>.pack`.
+//!
+//! Durable means: temporary file, fsync, rename, fsync of the directory. Temporary files live in a folder of
+//! their own and are removed when the archive is next opened for writing.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::PackError;
+use super::format::{self, Encoder, Entry, FormatError, FramePlace, Kind};
+
+/// The level of zstd at ingest: the fastest that still finds most repetition.
+const INGEST_LEVEL: i32 = 3;
+
+/// The name of a pack: the BLAKE3 hash of all its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PackName(pub [u8; 32]);
+
+impl fmt::Display for PackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for PackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PackName({self})")
+    }
+}
+
+impl FromStr for PackName {
+    type Err = blake3::HexError;
+
+    fn from_str(hex: &str) -> Result<Self, Self::Err> {
+        blake3::Hash::from_hex(hex).map(|h| Self(*h.as_bytes()))
+    }
+}
+
+/// A pack that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackInfo {
+    /// Its name.
+    pub name: PackName,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The directory of packs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Packs {
+    dir: PathBuf,
+    tmp: PathBuf,
+}
+
+impl Packs {
+    /// Names the folders; nothing is created or read.
+    pub(crate) fn new(dir: PathBuf, tmp: PathBuf) -> Self {
+        Self { dir, tmp }
+    }
+
+    /// Starts a pack in a temporary file.
+    pub(crate) fn create(&self) -> Result<PackWriter, PackError> {
+        let temp = tempfile::Builder::new()
+            .prefix("pack-")
+            .tempfile_in(&self.tmp)
+            .map_err(io("create a temporary file in", &self.tmp))?;
+        let mut writer = PackWriter {
+            packs: self.clone(),
+            out: BufWriter::with_capacity(256 * 1024, temp),
+            hasher: blake3::Hasher::new(),
+            bytes: 0,
+            entries: Vec::new(),
+            encoder: Encoder::new(INGEST_LEVEL).map_err(io("set up compression for", &self.tmp))?,
+        };
+        writer.write(format::MAGIC)?;
+        Ok(writer)
+    }
+
+    /// Returns the file of a pack.
+    pub fn path(&self, name: PackName) -> PathBuf {
+        let hex = name.to_string();
+        self.dir.join(&hex[..2]).join(format!("{hex}.pack"))
+    }
+
+    /// Reads and verifies one entry whose place the catalogue knows.
+    pub(crate) fn read(
+        &self,
+        name: PackName,
+        entry: &Entry,
+        base: Option<&[u8]>,
+    ) -> Result<Vec<u8>, PackError> {
+        let file = self.open(name)?;
+        let stored = self.read_at(&file, name, entry.offset, entry.stored_bytes)?;
+        format::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, base)
+            .map_err(|source| PackError::Damaged { pack: name, source })
+    }
+
+    /// Reads a pack's entry table, checking magic and checksum.
+    pub fn entries(&self, name: PackName) -> Result<Vec<Entry>, PackError> {
+        let damaged = |source| PackError::Damaged { pack: name, source };
+        let file = self.open(name)?;
+        let bytes = file.metadata().map_err(io("read", &self.path(name)))?.len();
+        let tail = format::TRAILER_BYTES as u64;
+        if bytes < format::MAGIC.len() as u64 + tail {
+            return Err(damaged(FormatError::NotAPack("too short")));
+        }
+        let head = self.read_at(&file, name, 0, format::MAGIC.len() as u64)?;
+        format::check_magic(&head).map_err(damaged)?;
+        let trailer = self.read_at(&file, name, bytes - tail, tail)?;
+        let len = format::footer_len(&trailer, bytes).map_err(damaged)?;
+        let footer = self.read_at(&file, name, bytes - tail - len, len)?;
+        format::decode_footer(&footer, &trailer, bytes).map_err(damaged)
+    }
+
+    /// Hashes the whole file and compares it with its name.
+    pub fn check_name(&self, name: PackName) -> Result<u64, PackError> {
+        let path = self.path(name);
+        let mut file = self.open(name)?;
+        let mut hasher = blake3::Hasher::new();
+        let bytes = std::io::copy(&mut file, &mut hasher).map_err(io("read", &path))?;
+        if *hasher.finalize().as_bytes() != name.0 {
+            return Err(PackError::Damaged { pack: name, source: FormatError::Hash });
+        }
+        Ok(bytes)
+    }
+
+    /// Lists the packs in the directory, in no order. Other files are passed over.
+    pub fn list(&self) -> Result<Vec<PackInfo>, PackError> {
+        let mut found = Vec::new();
+        for folder in read_dir(&self.dir)? {
+            if !folder.is_dir() {
+                continue;
+            }
+            for path in read_dir(&folder)? {
+                let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+                let is_pack = path.extension().is_some_and(|e| e == "pack");
+                if let (true, Ok(name)) = (is_pack, stem.parse()) {
+                    let bytes = fs::metadata(&path).map_err(io("read", &path))?.len();
+                    found.push(PackInfo { name, bytes });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn open(&self, name: PackName) -> Result<File, PackError> {
+        let path = self.path(name);
+        File::open(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => PackError::Missing { pack: name },
+            _ => PackError::Io { action: "open", path, source },
+        })
+    }
+
+    fn read_at(
+        &self,
+        file: &File,
+        name: PackName,
+        at: u64,
+        len: u64,
+    ) -> Result<Vec<u8>, PackError> {
+        let path = self.path(name);
+        let size = file.metadata().map_err(io("read", &path))?.len();
+        if at.checked_add(len).is_none_or(|end| end > size) {
+            let source = FormatError::Entry("the pack is cut off before its end");
+            return Err(PackError::Damaged { pack: name, source });
+        }
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(&mut bytes, at).map_err(io("read", &path))?;
+        Ok(bytes)
+    }
+}
+
+/// A pack being written. Dropped without [`PackWriter::finish`], it leaves nothing behind.
+pub(crate) struct PackWriter {
+    packs: Packs,
+    out: BufWriter<tempfile::NamedTempFile>,
+    hasher: blake3::Hasher,
+    bytes: u64,
+    entries: Vec<Entry>,
+    encoder: Encoder,
+}
+
+impl PackWriter {
+    /// Compresses and appends an entry; returns its row of the table.
+    pub(crate) fn add(
+        &mut self,
+        kind: Kind,
+        content: &[u8],
+        place: FramePlace,
+    ) -> Result<Entry, PackError> {
+        let stored = self
+            .encoder
+            .encode(kind, content)
+            .map_err(io("compress an entry for", self.out.get_ref().path()))?;
+        let entry = Entry {
+            kind,
+            offset: self.bytes,
+            stored_bytes: stored.len() as u64,
+            raw_bytes: content.len() as u64,
+            hash: *blake3::hash(content).as_bytes(),
+            base: None,
+            place,
+        };
+        self.write(&stored)?;
+        self.entries.push(entry.clone());
+        Ok(entry)
+    }
+
+    /// Marks the frame written last as the last of its trace.
+    pub(crate) fn close_trace(&mut self) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.place.last = true;
+        }
+    }
+
+    /// Returns how many bytes the pack has so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns how many entries the pack has so far.
+    pub(crate) fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Ends the pack and makes it durable.
+    pub(crate) fn finish(mut self) -> Result<PackInfo, PackError> {
+        let footer = format::encode_footer(&self.entries);
+        self.write(&footer)?;
+        let name = PackName(*self.hasher.finalize().as_bytes());
+        let path = self.packs.path(name);
+        let folder = path.parent().expect("a pack stands in a folder").to_owned();
+        let temp = self.out.into_inner().map_err(|e| PackError::Io {
+            action: "write",
+            path: path.clone(),
+            source: e.into_error(),
+        })?;
+        temp.as_file().sync_all().map_err(io("write", &path))?;
+        create_folder(&folder, &self.packs.dir)?;
+        temp.persist(&path).map_err(|e| PackError::Io {
+            action: "put in place",
+            path: path.clone(),
+            source: e.error,
+        })?;
+        sync_dir(&folder)?;
+        Ok(PackInfo { name, bytes: self.bytes })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        let path = self.out.get_ref().path().to_owned();
+        self.out.write_all(bytes).map_err(io("write", &path))
+    }
+}
+
+fn create_folder(folder: &Path, parent: &Path) -> Result<(), PackError> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => sync_dir(parent),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(io("create", folder)(e)),
+    }
+}
+
+/// Makes renames and creations inside `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), PackError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(io("write", dir))
+}
+
+fn read_dir(dir: &Path) -> Result<Vec<PathBuf>, PackError> {
+    let paths = fs::read_dir(dir)
+        .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>());
+    paths.map_err(io("list", dir))
+}
+
+fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> PackError + 'a {
+    move |source| PackError::Io { action, path: path.to_owned(), source }
+}

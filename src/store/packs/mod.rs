@@ -1,0 +1,60 @@
+//! Packs: the truth of the archive. Write-once files of compressed, hashed entries.
+//!
+//! Owns the bytes and their verification; knows nothing of jobs beyond the numbers in a footer, and nothing of
+//! the catalogue. A pack is durable when [`PackWriter::finish`] returns, and is never changed afterwards.
+
+mod dir;
+pub(crate) mod format;
+pub mod ledger;
+pub(crate) mod varint;
+
+pub use dir::{PackInfo, PackName, Packs};
+pub(crate) use dir::{PackWriter, sync_dir};
+pub use format::{Entry, FormatError, FramePlace, Kind};
+
+use std::path::PathBuf;
+
+/// Why a pack cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The operating system refused; `path` says where.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A pack's bytes are not what was written.
+    #[error("pack {pack} is damaged")]
+    Damaged {
+        /// The pack.
+        pack: PackName,
+        /// What is wrong with it.
+        #[source]
+        source: FormatError,
+    },
+    /// A pack that the catalogue refers to is not there.
+    #[error("pack {pack} is missing")]
+    Missing {
+        /// The pack.
+        pack: PackName,
+    },
+    /// A frame names a base that is not in the archive.
+    #[error("pack {pack} needs a base that the archive does not hold")]
+    NoBase {
+        /// The pack.
+        pack: PackName,
+    },
+}
+
+impl PackError {
+    /// True where stored bytes are lost or altered, false where only access to them failed.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Self::Io { .. })
+    }
+}
