@@ -1,1 +1,3 @@
 //! jobvault.
+pub mod gitlab;
+pub mod model;
