@@ -1,3 +1,6 @@
 //! jobvault.
+pub mod gitlab;
 pub mod model;
 pub mod store;
+pub mod sync;
+pub mod trace;
