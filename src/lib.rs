@@ -1,1 +1,4 @@
 //! jobvault.
+
+pub mod export;
+pub mod trace;
