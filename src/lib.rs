@@ -1,4 +1,5 @@
 //! jobvault.
+pub mod export;
 pub mod gitlab;
 pub mod model;
 pub mod store;

@@ -1,0 +1,131 @@
+//! Fetching: one job's trace at a time, from the queue to the writer.
+
+use super::queue::Item;
+use super::spool::Spool;
+use super::writer::Message;
+use super::{Failure, Run, reason};
+use crate::gitlab::{self, TraceHead};
+use crate::model::TraceState;
+use crate::store::NewState;
+
+/// How often a job is put back in one run before it is left to the next.
+const TRIES: u32 = 2;
+
+/// What comes of one attempt.
+enum Outcome {
+    /// The trace is whole.
+    Fetched(Spool, TraceHead),
+    /// The job has a state without a trace.
+    State(TraceState, String),
+    /// The attempt failed; the same may work later.
+    Failed(gitlab::Error),
+    /// The run is stopping.
+    Stopped,
+}
+
+impl Run {
+    /// Fetches what the queue gives until it gives no more.
+    pub(super) async fn fetch_all(&self) {
+        loop {
+            let item = tokio::select! {
+                item = self.queue.take() => item,
+                () = self.stop.cancelled() => return,
+            };
+            let Some(item) = item else { return };
+            self.fetch_one(item).await;
+        }
+    }
+
+    async fn fetch_one(&self, item: Item) {
+        match self.attempt(&item).await {
+            Outcome::Fetched(spool, head) => {
+                self.send(Message::Fetched { item, spool, head }).await;
+            }
+            Outcome::State(state, reason) => {
+                let state = NewState {
+                    state,
+                    reason,
+                    next_at: None,
+                    attempts: 0,
+                    gone: state == TraceState::Vanished,
+                    erased: false,
+                };
+                self.send(Message::State { item, state }).await;
+            }
+            Outcome::Failed(error) if error.is_transient() && item.tries < TRIES && !is_gone(&error) => {
+                tracing::debug!(job = %item.job, "{}", reason(&error));
+                return self.queue.put_back(item);
+            }
+            Outcome::Failed(error) => self.leave(item, error).await,
+            // Still pending in the catalogue; the next run takes it up.
+            Outcome::Stopped => return self.queue.put_back(item),
+        }
+        self.queue.done();
+    }
+
+    async fn attempt(&self, item: &Item) -> Outcome {
+        let work = async {
+            let _permit = self.permits.acquire().await.ok();
+            if let Err(e) = self.identify().await {
+                return Outcome::Failed(e);
+            }
+            let mut spool = Spool::new(&self.store.tmp_dir());
+            match self.client.trace(item.project, item.job, &mut spool).await {
+                Ok(head) => Outcome::Fetched(spool, head),
+                Err(gitlab::Error::NotFound { .. }) => self.without_trace(item).await,
+                Err(gitlab::Error::Forbidden { message, .. }) => {
+                    let hint = "a token of at least Developer role reads debug logs too";
+                    Outcome::State(TraceState::Forbidden, format!("the server refuses its log: {message} ({hint})"))
+                }
+                Err(e) => Outcome::Failed(e),
+            }
+        };
+        tokio::select! {
+            outcome = work => outcome,
+            () = self.stop.cancelled() => Outcome::Stopped,
+        }
+    }
+
+    /// Tells a job that is gone from one that has no log, which the documentation gives the same answer.
+    async fn without_trace(&self, item: &Item) -> Outcome {
+        let held = item.held.is_some();
+        match self.client.job(item.project, item.job).await {
+            Ok(_) if held => Outcome::State(TraceState::Archived, "no longer served upstream".to_owned()),
+            Ok(_) if item.erased => {
+                Outcome::State(TraceState::Erased, "erased before it was captured".to_owned())
+            }
+            Ok(_) => Outcome::State(TraceState::NoLog, "the server has no log of it".to_owned()),
+            Err(gitlab::Error::NotFound { .. }) if held => {
+                Outcome::State(TraceState::Archived, "deleted upstream".to_owned())
+            }
+            Err(gitlab::Error::NotFound { .. }) => {
+                let reason = "deleted upstream before it was captured";
+                Outcome::State(TraceState::Vanished, reason.to_owned())
+            }
+            Err(e) => Outcome::Failed(e),
+        }
+    }
+
+    /// Leaves a job to the next run, and stops this one where every other job would fail alike.
+    async fn leave(&self, item: Item, error: gitlab::Error) {
+        let reason = reason(&error);
+        let project = self.project_path(item.project);
+        self.fail(Failure { job: Some(item.job), project, reason: reason.clone() });
+        let state = NewState {
+            state: TraceState::Pending,
+            reason,
+            next_at: Some(self.server_now()),
+            attempts: item.attempts + 1,
+            gone: false,
+            erased: false,
+        };
+        self.send(Message::State { item, state }).await;
+        // What it returns is kept for the end of the run.
+        let _ = self.give_up_if_hopeless(error);
+    }
+}
+
+/// Trying again is no use: the client tried for long enough that the server is gone.
+fn is_gone(error: &gitlab::Error) -> bool {
+    matches!(error, gitlab::Error::Connect { .. })
+}

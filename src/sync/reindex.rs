@@ -1,0 +1,95 @@
+//! Bringing the index up to the packs: after a crash what is missing, after its loss everything.
+
+use anyhow::Context;
+use jobvault_index::{self as index, Index};
+
+use crate::store::{Store, TraceId, TraceRow};
+use crate::trace;
+
+/// Traces read from the catalogue at once.
+const TRACES_AT_ONCE: u32 = 200;
+/// The index is committed after this many bytes of text.
+const COMMIT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Indexes the traces that were stored after the index was last committed. Returns how many.
+pub async fn catch_up(store: &Store, index: &mut Index) -> anyhow::Result<u64> {
+    let after = TraceId(index.through());
+    if store.catalogue().traces_after(after, 1).await?.is_empty() {
+        return Ok(0);
+    }
+    add_after(store, index, after, |_, _| {}).await
+}
+
+/// Makes the index anew from the packs. `progress` is called with traces and bytes so far.
+///
+/// A trace that cannot be read is passed over and named in a warning; `verify` says what is wrong with it.
+pub async fn reindex(
+    store: &Store,
+    progress: impl FnMut(u64, u64),
+) -> anyhow::Result<(Index, u64)> {
+    let dir = store.index_dir();
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
+    }
+    let mut index = Index::create(&dir).context("create the full-text index")?;
+    let count = add_after(store, &mut index, TraceId(0), progress).await?;
+    Ok((index, count))
+}
+
+async fn add_after(
+    store: &Store,
+    index: &mut Index,
+    mut after: TraceId,
+    mut progress: impl FnMut(u64, u64),
+) -> anyhow::Result<u64> {
+    let mut writer = index.writer()?;
+    let (mut traces, mut bytes, mut uncommitted) = (0, 0, 0);
+    loop {
+        let rows = store.catalogue().traces_after(after, TRACES_AT_ONCE).await?;
+        let Some(last) = rows.iter().flatten().map(|t| t.id).max() else { break };
+        for row in &rows {
+            match row {
+                Ok(row) => {
+                    add_trace(store, &mut writer, row)?;
+                    traces += 1;
+                    bytes += row.raw_bytes;
+                    uncommitted += row.raw_bytes;
+                }
+                Err(e) => tracing::warn!("Not indexed: {e}"),
+            }
+        }
+        after = last;
+        if uncommitted >= COMMIT_BYTES {
+            writer.commit(after.0).context("commit the full-text index")?;
+            uncommitted = 0;
+        }
+        progress(traces, bytes);
+    }
+    writer.commit(after.0).context("commit the full-text index")?;
+    writer.finish().context("finish the full-text index")?;
+    index.reload()?;
+    Ok(traces)
+}
+
+fn add_trace(store: &Store, writer: &mut index::Writer, row: &TraceRow) -> anyhow::Result<()> {
+    let mut text = trace::Plain::default();
+    for document in row.documents() {
+        let first = document.start as u32;
+        let mut raw = Vec::new();
+        for frame in &row.frames[document] {
+            match store.read_frame(frame) {
+                Ok(bytes) => raw.extend(bytes),
+                Err(e) => {
+                    tracing::warn!(job.id = %row.job, "Not indexed, a frame of job {}: {e}", row.job);
+                    raw.clear();
+                    break;
+                }
+            }
+        }
+        trace::plain_into(&raw, &mut text);
+        writer
+            .add(index::Document { job: row.job.0, trace: row.id.0, frame: first, text: text.text() })
+            .context("add to the full-text index")?;
+    }
+    Ok(())
+}

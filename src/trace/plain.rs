@@ -1,0 +1,180 @@
+//! The plain text of a document, all at once and fast.
+//!
+//! Owns the order of removal (markers, escapes, the last CR) and the way around it for the many
+//! lines that need none. The index build and the verification of hits spend their time here.
+
+use memchr::{memchr, memchr2};
+
+use super::JOIN_WINDOW_BYTES;
+use super::escape::strip_escapes;
+use super::lines::{Lines, piece_end};
+use super::section::strip_markers;
+use super::stamp::Head;
+
+const ESC: u8 = super::escape::ESC;
+
+/// The plain text of a document: every line followed by a line feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plain {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Plain {
+    /// The whole text. `show --plain` prints exactly this.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Where each line's line feed stands in the text.
+    pub fn ends(&self) -> &[usize] {
+        &self.ends
+    }
+
+    /// The number of lines.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns a line, without its line feed, by its index, which is one less than its number.
+    pub fn line(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        Some(&self.text[self.start(index)..end])
+    }
+
+    /// Goes through the lines in order, without their line feeds.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator {
+        let line = |(index, end): (usize, &usize)| &self.text[self.start(index)..*end];
+        self.ends.iter().enumerate().map(line)
+    }
+
+    /// Returns the index of the line that holds the byte at an offset of the text, its line feed
+    /// included, or `None` past the end.
+    pub fn line_at(&self, offset: usize) -> Option<usize> {
+        let index = self.ends.partition_point(|end| *end < offset);
+        (index < self.ends.len()).then_some(index)
+    }
+
+    /// Takes the text out.
+    pub fn into_text(self) -> Vec<u8> {
+        self.text
+    }
+
+    fn start(&self, index: usize) -> usize {
+        match index {
+            0 => 0,
+            _ => self.ends[index - 1] + 1,
+        }
+    }
+
+    fn end_line(&mut self) {
+        self.ends.push(self.text.len());
+        self.text.push(b'\n');
+    }
+}
+
+/// Returns the plain text of a document, which is a whole trace or frames that stand alone.
+pub fn plain(raw: &[u8]) -> Plain {
+    let mut out = Plain::default();
+    plain_into(raw, &mut out);
+    out
+}
+
+/// Puts the plain text of a document in the place of what `out` held, reusing its memory.
+pub fn plain_into(raw: &[u8], out: &mut Plain) {
+    plain_with_window(raw, JOIN_WINDOW_BYTES, out);
+}
+
+/// As [`plain_into`], with another window so that small tests reach its edge.
+pub(super) fn plain_with_window(raw: &[u8], window: u64, out: &mut Plain) {
+    out.text.clear();
+    out.ends.clear();
+    // Removal only shortens; the one byte is the line feed a last line may lack.
+    out.text.reserve(raw.len() + 1);
+    let mut scratch = Scratch::default();
+    let stamped = unstamped(raw, &mut scratch, out);
+    if stamped < raw.len() {
+        for line in Lines::with_window(&raw[stamped..], window).iter() {
+            line.plain_into(&mut scratch, &mut out.text);
+            out.end_line();
+        }
+    }
+}
+
+fn begins_stamped(raw: &[u8], start: usize) -> bool {
+    Head::parse(&raw[start..]).is_some()
+}
+
+/// Renders lines until one begins with a stamp, and returns where that is.
+///
+/// Lines without stamps join nothing, so those before the first stamp need no book-keeping.
+fn unstamped(raw: &[u8], scratch: &mut Scratch, out: &mut Plain) -> usize {
+    let next_dirty =
+        |from: usize| memchr2(ESC, b'\r', &raw[from..]).map_or(raw.len(), |found| from + found);
+    // Clean lines are copied in one run, for a line has 80 bytes and a copy costs as a line.
+    let (mut at, mut run, mut dirty) = (0, 0, next_dirty(0));
+    let copy = |out: &mut Plain, run: usize, to: usize| {
+        out.text.extend_from_slice(&raw[run..to]);
+    };
+    while at < raw.len() && !begins_stamped(raw, at) {
+        let end = piece_end(raw, at);
+        if dirty < end {
+            copy(out, run, at);
+            scratch.line(&raw[at..end], &mut out.text);
+            out.end_line();
+            run = (end + 1).min(raw.len());
+            dirty = next_dirty(run);
+        } else {
+            out.ends.push(out.text.len() + end - run);
+        }
+        at = (end + 1).min(raw.len());
+    }
+    copy(out, run, at);
+    if run < at && raw[at - 1] != b'\n' {
+        out.text.push(b'\n');
+    }
+    at
+}
+
+/// Whether a line's content is its plain text already.
+pub(super) fn needs_no_change(content: &[u8]) -> bool {
+    memchr2(ESC, b'\r', content).is_none()
+}
+
+/// Buffers for the lines that need change, kept from line to line.
+#[derive(Default)]
+pub(super) struct Scratch {
+    joined: Vec<u8>,
+    unmarked: Vec<u8>,
+}
+
+impl Scratch {
+    /// Appends the plain text of one line's content.
+    pub(super) fn line(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        if memchr(b'\r', content).is_none() {
+            // Neither a marker nor a last CR.
+            return strip_escapes(content, out);
+        }
+        self.unmarked.clear();
+        strip_markers(content, &mut self.unmarked);
+        strip_escapes(&self.unmarked, out);
+        if out.len() > start && out.last() == Some(&b'\r') {
+            out.pop();
+        }
+    }
+
+    /// Appends the plain text of a line in several pieces.
+    pub(super) fn joined<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, out: &mut Vec<u8>) {
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        pieces.for_each(|piece| joined.extend_from_slice(piece));
+        self.line(&joined, out);
+        self.joined = joined;
+    }
+}
