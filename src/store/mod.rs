@@ -177,6 +177,11 @@ impl Store {
         &self.packs
     }
 
+    /// Sets a value of the archive's own, such as the host it archives.
+    pub async fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        Ok(self.catalogue.set_meta(key, value).await?)
+    }
+
     /// Starts a batch of writes.
     ///
     /// # Panics

@@ -46,7 +46,7 @@ async fn store_job(batch: &mut Batch, job: u64, raw: &[u8]) -> TraceId {
         artifacts: None,
         digest: 1,
     };
-    batch.put_job(&received, now()).unwrap();
+    batch.put_job(&received, "https://gitlab.example.com/group/project", now()).unwrap();
     batch.begin_trace(JobId(job), PROJECT, now());
     for piece in raw.chunks(1000) {
         let lines = piece.iter().filter(|b| **b == b'\n').count() as u64;

@@ -219,7 +219,7 @@ async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
         }
         .into()),
         Some(host) if host == options.host => Ok(()),
-        _ => Ok(store.set_host(HOST_KEY, &options.host).await?),
+        _ => Ok(store.set_meta(HOST_KEY, &options.host).await?),
     }
 }
 

@@ -12,7 +12,7 @@ use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
 
 use super::catalogue::{
-    Capture, Frame, JobState, Listing, PackRow, ProjectRow, TraceRow, Walk, Writes,
+    Capture, Frame, JobState, Listing, PackRow, ProjectRow, TraceRow, Walk, Writes, usual_url,
 };
 use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
 use super::packs::{FramePlace, Kind, PackWriter};
@@ -90,19 +90,30 @@ impl Batch {
     }
 
     /// Puts a job's document and row. The job's state stays; a new job is pending.
-    pub fn put_job(&mut self, received: &Received<'_>, now: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// `project_url` is the address of the project's page, from which that of most jobs follows.
+    pub fn put_job(
+        &mut self,
+        received: &Received<'_>,
+        project_url: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (job, project) = (received.job, received.project);
         let index = self.record(RecordKind::Job, job.id.0, project.0, received.document, now)?;
+        let mut job = job.clone();
+        let usual = usual_url(project_url, job.id);
+        job.web_url = job.web_url.filter(|url| *url != usual);
+        let id = job.id;
         let listing = Listing {
-            job: job.clone(),
+            job,
             project,
             artifacts: received.artifacts.clone(),
             digest: received.digest,
             doc: Some((0, index)),
             at: now,
         };
-        self.writes.listings.insert(job.id, listing);
-        self.in_ledger.push(job.id);
+        self.writes.listings.insert(id, listing);
+        self.in_ledger.push(id);
         self.close_full_ledger()
     }
 

@@ -48,7 +48,7 @@ pub struct NewFrame<'a> {
     /// It belongs to the same document as the frame before it.
     pub continues: bool,
     /// Names of the sections open at its start, outermost first.
-    pub open: Vec<Vec<u8>>,
+    pub open: Vec<String>,
 }
 
 /// By whom jobs are captured.

@@ -33,7 +33,7 @@ pub struct Frame {
     /// BLAKE3 of the piece.
     pub hash: [u8; 32],
     /// Names of the sections open at its start, outermost first.
-    pub open: Vec<Vec<u8>>,
+    pub open: Vec<String>,
 }
 
 impl Frame {
@@ -63,7 +63,7 @@ pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
         let open = &frame.open[..frame.open.len().min(MAX_OPEN)];
         varint::put(&mut out, open.len() as u64);
         for name in open {
-            let name = &name[..name.len().min(MAX_NAME)];
+            let name = &name.as_bytes()[..name.len().min(MAX_NAME)];
             varint::put(&mut out, name.len() as u64);
             out.extend_from_slice(name);
         }
@@ -91,7 +91,7 @@ pub(crate) fn decode(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> 
         let mut open = Vec::new();
         for _ in 0..depth {
             let len = reader.size()?;
-            open.push(reader.bytes(len)?.to_vec());
+            open.push(String::from_utf8_lossy(reader.bytes(len)?).into_owned());
         }
         let hash = if count > 1 { reader.hash()? } else { *trace_hash };
         frames.push(Frame {
@@ -129,7 +129,7 @@ mod tests {
             lines: 10,
             continues: n % 2 == 0,
             hash: [n as u8; 32],
-            open: vec![b"step_script".to_vec(); n as usize - 1],
+            open: vec!["step_script".to_owned(); n as usize - 1],
         }
     }
 

@@ -11,6 +11,7 @@ mod write;
 
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
+pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
 pub(crate) use sqlite::Access;
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};

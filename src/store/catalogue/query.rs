@@ -229,12 +229,18 @@ impl Catalogue {
         rows.iter().map(|row| TraceRow::read(row).map_err(&failed)).collect()
     }
 
-    /// Returns the jobs that are not settled, of one project, newest first.
-    pub async fn open_jobs(&self, project: ProjectId) -> Result<Vec<JobRow>, CatalogueError> {
+    /// Returns the jobs of a project that are not settled and older than `below`, newest first, at most `limit`.
+    pub async fn open_jobs(
+        &self,
+        project: ProjectId,
+        below: JobId,
+        limit: u32,
+    ) -> Result<Vec<JobRow>, CatalogueError> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
         sql.push(JOB_COLUMNS).push(" FROM ").push(JOB_TABLES);
         sql.push(" WHERE j.next_at IS NOT NULL AND j.project = ").push_bind(project.0 as i64);
-        sql.push(" ORDER BY j.id DESC");
+        sql.push(" AND j.id < ").push_bind(below.0 as i64);
+        sql.push(" ORDER BY j.id DESC LIMIT ").push_bind(limit);
         self.job_rows(sql).await
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::frames;
-use super::rows::{ProjectRow, TraceId, TraceRow, Walk, usual_url};
+use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
 use super::{Catalogue, CatalogueError};
 use crate::model::{Job, JobId, ProjectId, TraceState};
 
@@ -180,15 +180,12 @@ const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = exclud
 
 async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     let pack = writes.pack.as_ref().map(|p| p.id as i64);
-    let urls: BTreeMap<ProjectId, &str> =
-        writes.projects.iter().map(|p| (p.id, p.web_url.as_str())).collect();
     let rows: Vec<_> = writes.listings.values().collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);
         sql.push_values(chunk, |mut row, listing| {
             let job = &listing.job;
             let text = |value: &Option<String>| value.clone().unwrap_or_default();
-            let usual = urls.get(&listing.project).map(|url| usual_url(url, job.id));
             row.push_bind(job.id.0 as i64)
                 .push_bind(listing.project.0 as i64)
                 .push_bind(job.pipeline.map(|p| p.0 as i64))
@@ -209,7 +206,7 @@ async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Erro
                 .push_bind(job.runner.as_ref().and_then(|r| r.description.clone()))
                 .push_bind(listing.artifacts.clone())
                 .push_bind(job.trace_size().and_then(|n| i64::try_from(n).ok()))
-                .push_bind(job.web_url.clone().filter(|url| Some(url) != usual.as_ref()))
+                .push_bind(job.web_url.clone())
                 .push_bind(listing.digest)
                 .push_bind(listing.doc.and(pack))
                 .push_bind(listing.doc.map(|(offset, _)| offset as i64))

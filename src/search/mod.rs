@@ -1,0 +1,336 @@
+//! Search: a query, to candidates of the index, to lines that were read and matched, joined with the catalogue.
+//!
+//! Exact whatever the index says: a line is reported only after its frame was read, verified and matched, and what
+//! the index does not know yet is read without it. Does not know how hits are shown.
+
+mod filter;
+mod verify;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jobvault_index::{Candidate, Index, Matcher, Query, TermStats};
+
+use crate::model::JobId;
+use crate::store::catalogue::{Condition, Order};
+use crate::store::{JobRow, Store, TraceId, TraceRow};
+pub use filter::condition;
+use filter::{Allowed, first_term_free};
+use verify::{Job, Verifier};
+
+/// Logs verified in the first round; later rounds double it, so that a limited search reads little.
+const FIRST_ROUND: usize = 4;
+/// Logs verified in one round at most.
+const MAX_ROUND: usize = 128;
+/// Traces that the index does not know yet, read from the catalogue at once.
+const UNINDEXED_AT_ONCE: u32 = 500;
+
+/// How to search.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Hits at most; for a query without text, jobs at most. `None` for all.
+    pub limit: Option<u64>,
+    /// The oldest job first.
+    pub oldest: bool,
+    /// The whole expression must hold of one line.
+    pub same_line: bool,
+    /// Lines of context before and after a hit.
+    pub context: (u64, u64),
+    /// Only these jobs; empty for all.
+    pub jobs: Vec<JobId>,
+    /// What a hit must tell.
+    pub detail: Detail,
+}
+
+/// How much is found out about each hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Detail {
+    /// Only how many there are.
+    Count,
+    /// Line number and text.
+    Lines,
+    /// The range in the raw trace, section and time as well.
+    #[default]
+    All,
+}
+
+/// A line in which a term of the query occurs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The plain line's number, from 1.
+    pub line: u64,
+    /// The plain line.
+    pub text: Vec<u8>,
+    /// Where the terms occur in it, in bytes, ascending and apart.
+    pub ranges: Vec<Range<usize>>,
+    /// The line's bytes in the raw trace.
+    pub raw: Range<u64>,
+    /// The innermost section that the line is in.
+    pub section: Option<String>,
+    /// When the line was written, where the runner stamped it.
+    pub time: Option<Timestamp>,
+}
+
+/// Something found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// Hits in one log, in order; further hits of the same job may follow at once.
+    Hits {
+        /// The job.
+        job: Arc<JobRow>,
+        /// Its hits.
+        hits: Vec<Hit>,
+        /// The lines around them, by number.
+        context: BTreeMap<u64, Vec<u8>>,
+    },
+    /// Hits in one log, counted only.
+    Count {
+        /// The job.
+        job: Arc<JobRow>,
+        /// How many lines.
+        lines: u64,
+    },
+    /// A job that meets a query without text.
+    Job(Arc<JobRow>),
+}
+
+/// What a search did.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// Lines reported.
+    pub lines: u64,
+    /// Jobs reported.
+    pub jobs: u64,
+    /// There may be more: the limit was reached.
+    pub limited: bool,
+    /// A line over 16 MiB was matched in overlapping windows.
+    pub windowed: bool,
+    /// Logs that could not be read, each with the reason.
+    pub unreadable: Vec<(JobId, String)>,
+    /// What it took.
+    pub explain: Explain,
+}
+
+/// What a search took, for `--explain`.
+#[derive(Debug, Clone, Default)]
+pub struct Explain {
+    /// Documents of the index.
+    pub documents: u64,
+    /// Segments of the index.
+    pub segments: usize,
+    /// By term, in the order of the query.
+    pub terms: Vec<TermStats>,
+    /// Documents that were worth reading.
+    pub candidates: u64,
+    /// Documents that the index did not know yet.
+    pub unindexed: u64,
+    /// Documents read.
+    pub decoded: u64,
+    /// Documents read in which no term occurs.
+    pub false_candidates: u64,
+    /// Bytes of raw trace read.
+    pub decoded_bytes: u64,
+    /// Time until the candidates were known.
+    pub planned: std::time::Duration,
+    /// Time in all.
+    pub took: std::time::Duration,
+}
+
+/// Runs a query and hands over what it finds, in order, until `found` says stop.
+pub async fn search(
+    store: &Store,
+    index: &Index,
+    query: &Query,
+    options: &Options,
+    now: Timestamp,
+    mut found: impl FnMut(Found) -> ControlFlow<()>,
+) -> anyhow::Result<Summary> {
+    let began = std::time::Instant::now();
+    let mut summary = Summary::default();
+    let matcher = Arc::new(Matcher::new(query).context("compile the query")?);
+    let allowed = Allowed::of(store, query, &options.jobs, now).await?;
+    let mut logs = candidates(store, index, query, &allowed, options, &mut summary).await?;
+    if query.positive_terms() == 0 {
+        add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
+    }
+    summary.explain.planned = began.elapsed();
+    let verifier = Verifier::new(store.clone(), matcher, query.clone(), options.clone(), allowed);
+    let mut rest = logs.as_slice();
+    let mut round = FIRST_ROUND;
+    while !rest.is_empty() && !summary.limited {
+        let (now, later) = rest.split_at(round.min(rest.len()));
+        rest = later;
+        round = (round * 2).min(MAX_ROUND);
+        let jobs = join_rows(store, now, &mut summary).await?;
+        let left = options.limit.map(|l| l.saturating_sub(units(query, &summary)));
+        let worker = verifier.clone();
+        let results = tokio::task::spawn_blocking(move || worker.round(jobs, left))
+            .await
+            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        for result in results {
+            if result.hand_over(&mut summary, options.limit, &mut found).is_break() {
+                summary.explain.took = began.elapsed();
+                return Ok(summary);
+            }
+        }
+        summary.limited = options.limit.is_some_and(|l| units(query, &summary) >= l);
+    }
+    summary.explain.took = began.elapsed();
+    Ok(summary)
+}
+
+/// Returns what the limit counts: lines, or jobs where the query has no text.
+fn units(query: &Query, summary: &Summary) -> u64 {
+    if query.positive_terms() == 0 { summary.jobs } else { summary.lines }
+}
+
+/// The documents of one trace that are worth reading.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    job: u64,
+    trace: u64,
+    /// First frame of each document and the terms it may hold, ascending.
+    documents: Vec<(u32, u64)>,
+}
+
+async fn candidates(
+    store: &Store,
+    index: &Index,
+    query: &Query,
+    allowed: &Allowed,
+    options: &Options,
+    summary: &mut Summary,
+) -> anyhow::Result<Vec<Log>> {
+    let mut logs: Vec<Log> = Vec::new();
+    if !query.terms.is_empty() {
+        let found = index
+            .candidates(query, &|job| allowed.job(query, job))
+            .context("ask the full-text index")?;
+        summary.explain.documents = found.documents;
+        summary.explain.segments = found.segments;
+        summary.explain.terms = found.terms;
+        summary.explain.candidates = found.list.len() as u64;
+        for Candidate { job, trace, frame, terms } in found.list {
+            match logs.last_mut() {
+                Some(log) if log.trace == trace => log.documents.push((frame, terms)),
+                _ => logs.push(Log { job, trace, documents: vec![(frame, terms)] }),
+            }
+        }
+        add_unindexed(store, index, query, allowed, &mut logs, summary).await?;
+    }
+    sort(&mut logs, options.oldest);
+    Ok(logs)
+}
+
+/// Adds what was stored after the index was last committed: every document of it may hold every term.
+async fn add_unindexed(
+    store: &Store,
+    index: &Index,
+    query: &Query,
+    allowed: &Allowed,
+    logs: &mut Vec<Log>,
+    summary: &mut Summary,
+) -> anyhow::Result<()> {
+    let all = query.terms.len();
+    let mask = if all >= 64 { u64::MAX } else { (1 << all) - 1 };
+    let mut after = TraceId(index.through());
+    loop {
+        let rows = store.catalogue().traces_after(after, UNINDEXED_AT_ONCE).await?;
+        let Some(last) = rows.iter().flatten().map(|t| t.id).max() else { return Ok(()) };
+        after = last;
+        for row in rows.into_iter().flatten() {
+            if !allowed.job(query, row.job.0) {
+                continue;
+            }
+            let documents: Vec<_> =
+                row.documents().iter().map(|d| (d.start as u32, mask)).collect();
+            summary.explain.unindexed += documents.len() as u64;
+            logs.push(Log { job: row.job.0, trace: row.id.0, documents });
+        }
+    }
+}
+
+fn sort(logs: &mut [Log], oldest: bool) {
+    logs.sort_by(|a, b| (b.job, b.trace).cmp(&(a.job, a.trace)));
+    if oldest {
+        logs.reverse();
+    }
+}
+
+/// A query without text is met by jobs that no document speaks for: those without the terms it denies.
+async fn add_without_candidates(
+    store: &Store,
+    query: &Query,
+    allowed: &Allowed,
+    options: &Options,
+    now: Timestamp,
+    logs: &mut Vec<Log>,
+) -> anyhow::Result<()> {
+    let known: std::collections::HashSet<u64> = logs.iter().map(|l| l.job).collect();
+    let all = match first_term_free(query) {
+        Some(filters) => filter::all_of(&filters, now),
+        None => Condition::All(Vec::new()),
+    };
+    for job in store.catalogue().job_ids(&all).await? {
+        if allowed.job(query, job) && !known.contains(&job) {
+            logs.push(Log { job, trace: 0, documents: Vec::new() });
+        }
+    }
+    sort(logs, options.oldest);
+    Ok(())
+}
+
+/// Joins logs with their rows; a log that stands for its job no longer is dropped.
+async fn join_rows(
+    store: &Store,
+    logs: &[Log],
+    summary: &mut Summary,
+) -> anyhow::Result<Vec<Job>> {
+    let ids: Vec<JobId> = logs.iter().map(|l| JobId(l.job)).collect();
+    let rows = store.catalogue().jobs_by_id(&ids).await?;
+    let rows: HashMap<u64, Arc<JobRow>> =
+        rows.into_iter().map(|r| (r.id.0, Arc::new(r))).collect();
+    let traces: Vec<TraceId> = logs.iter().map(|l| TraceId(l.trace)).filter(|t| t.0 > 0).collect();
+    let mut places: HashMap<u64, TraceRow> = HashMap::new();
+    for trace in store.catalogue().traces(&traces).await? {
+        match trace {
+            Ok(trace) => drop(places.insert(trace.id.0, trace)),
+            Err(crate::store::CatalogueError::Row { job, what }) => {
+                summary.unreadable.push((JobId(job), what.to_owned()));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let mut jobs = Vec::with_capacity(logs.len());
+    for log in logs {
+        let Some(row) = rows.get(&log.job) else { continue };
+        let current = row.trace.map_or(0, |t| t.0);
+        if log.trace == 0 || current == log.trace {
+            let trace = places.remove(&log.trace);
+            jobs.push(Job { row: row.clone(), trace, documents: log.documents.clone() });
+        }
+    }
+    Ok(jobs)
+}
+
+/// Returns how many jobs and bytes there are to search, for saying so where nothing was found.
+pub async fn extent(store: &Store) -> anyhow::Result<(u64, u64)> {
+    let rows = store.catalogue().status().await?;
+    let with_log = rows.iter().filter(|r| r.raw_bytes > 0);
+    Ok(with_log.fold((0, 0), |(jobs, bytes), r| (jobs + r.jobs, bytes + r.raw_bytes)))
+}
+
+/// Returns the newest jobs that meet filters alone, as `jobs` lists them.
+pub async fn jobs(
+    store: &Store,
+    filters: &[&jobvault_index::Filter],
+    order: Order,
+    limit: u64,
+    now: Timestamp,
+) -> anyhow::Result<Vec<JobRow>> {
+    let condition = filter::all_of(filters, now);
+    Ok(store.catalogue().jobs(&condition, order, limit).await?)
+}
