@@ -1,0 +1,341 @@
+//! What a term implies about the tokens of every text that holds it.
+//!
+//! Pure. A plan is a formula over look-ups in the set of a text's tokens. It is *complete*: a text
+//! in which the term occurs satisfies it. It may hold for other texts as well; whatever makes a
+//! formula too large only loosens it. The tokens themselves are in [`crate::text`].
+
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use crate::matcher;
+use crate::query::{Pattern, Term};
+use crate::text::{FOLDING, MARK, MAX_WORD, PIECE, in_run, is_cut};
+
+/// The most look-ups of a plan; a conjunct that would exceed it is dropped, an alternative that
+/// would makes the plan accept every text.
+const MAX_LOOKUPS: usize = 2048;
+/// The most pieces of one run that are looked up; the rest would hardly tell more.
+const MAX_PIECES: usize = 16;
+/// The most runs of one fragment that are looked up.
+const MAX_RUNS: usize = 64;
+
+/// A formula over the tokens of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// Every text.
+    All,
+    /// The texts that satisfy all parts.
+    And(Vec<Plan>),
+    /// The texts that satisfy some part; with no parts none.
+    Or(Vec<Plan>),
+    /// The texts with a token that is accepted.
+    Lookup(Lookup),
+}
+
+/// A class of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lookup {
+    /// Whether the token is a piece of a cut run rather than a whole one.
+    pub(crate) piece: bool,
+    /// Where in the token the bytes stand.
+    pub(crate) place: Place,
+    /// The bytes, without the mark of a piece; in lower case if `fold`.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether ASCII letters match in any case.
+    pub(crate) fold: bool,
+    /// Whether the token must be a piece of full length.
+    pub(crate) full: bool,
+}
+
+/// Where in a token bytes stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// They are the token.
+    Whole,
+    /// At its start.
+    Start,
+    /// At its end.
+    End,
+    /// Anywhere.
+    Inside,
+}
+
+/// Bytes that stand side by side in one line of the text. What stands around them is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Fragment {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether ASCII letters, then in lower case, stand for both cases.
+    pub(crate) fold: bool,
+}
+
+impl Plan {
+    /// Returns the plan of a term.
+    pub(crate) fn of(term: &Term) -> Plan {
+        match &term.pattern {
+            Pattern::Literal(bytes) if !term.ignore_case => Plan::of_fragment(&Fragment {
+                bytes: bytes.clone(),
+                fold: false,
+            }),
+            Pattern::Literal(bytes) => walk::plan(&matcher::escape(bytes), true),
+            Pattern::Regex(regex) => walk::plan(regex, term.ignore_case),
+        }
+    }
+
+    /// The plan that no text satisfies.
+    pub(crate) fn none() -> Plan {
+        Plan::Or(Vec::new())
+    }
+
+    pub(crate) fn and(parts: impl IntoIterator<Item = Plan>) -> Plan {
+        let mut flat = Vec::new();
+        let mut lookups = 0;
+        for part in parts {
+            if part == Plan::none() {
+                return part;
+            }
+            lookups += part.lookups();
+            match part {
+                Plan::All => {}
+                part if lookups > MAX_LOOKUPS => lookups -= part.lookups(),
+                Plan::And(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
+        }
+        match flat.len() {
+            0 => Plan::All,
+            1 => flat.swap_remove(0),
+            _ => Plan::And(flat),
+        }
+    }
+
+    pub(crate) fn or(parts: impl IntoIterator<Item = Plan>) -> Plan {
+        let mut flat = Vec::new();
+        let mut lookups = 0;
+        for part in parts {
+            lookups += part.lookups();
+            match part {
+                Plan::All => return Plan::All,
+                _ if lookups > MAX_LOOKUPS => return Plan::All,
+                Plan::Or(parts) => flat.extend(parts),
+                part => flat.push(part),
+            }
+        }
+        match flat.len() {
+            1 => flat.swap_remove(0),
+            _ => Plan::Or(flat),
+        }
+    }
+
+    /// Returns the number of look-ups.
+    pub(crate) fn lookups(&self) -> usize {
+        match self {
+            Plan::All => 0,
+            Plan::And(parts) | Plan::Or(parts) => parts.iter().map(Plan::lookups).sum(),
+            Plan::Lookup(_) => 1,
+        }
+    }
+
+    /// Tells whether some look-up needs a scan of the dictionary.
+    pub(crate) fn scans(&self) -> bool {
+        match self {
+            Plan::All => false,
+            Plan::And(parts) | Plan::Or(parts) => parts.iter().any(Plan::scans),
+            Plan::Lookup(lookup) => lookup.token().is_none(),
+        }
+    }
+
+    /// Returns the plan of a fragment: the conjunction of its runs' plans.
+    pub(crate) fn of_fragment(fragment: &Fragment) -> Plan {
+        let Fragment { bytes, fold } = fragment;
+        let mut runs = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() && runs.len() < MAX_RUNS {
+            let len = bytes[at..].iter().take_while(|byte| in_run(**byte)).count();
+            let run = Run {
+                bytes: &bytes[at..at + len],
+                fold: *fold && bytes[at..at + len].iter().any(u8::is_ascii_alphabetic),
+                open_left: at == 0,
+                open_right: at + len == bytes.len(),
+            };
+            if len > 0 {
+                runs.push(run.plan());
+            }
+            at += len + 1;
+        }
+        let plan = Plan::and(runs);
+        let folds_wide = |byte: &u8| matches!(byte.to_ascii_lowercase(), b'k' | b's');
+        if plan != Plan::All && *fold && bytes.iter().any(folds_wide) {
+            return Plan::or([plan, Plan::Lookup(Lookup::folding())]);
+        }
+        plan
+    }
+
+    /// Tells whether a text with the given tokens satisfies the plan: what it means, in short.
+    #[cfg(test)]
+    pub(crate) fn accepts(&self, tokens: &std::collections::HashSet<Vec<u8>>) -> bool {
+        match self {
+            Plan::All => true,
+            Plan::And(parts) => parts.iter().all(|part| part.accepts(tokens)),
+            Plan::Or(parts) => parts.iter().any(|part| part.accepts(tokens)),
+            Plan::Lookup(lookup) => tokens.iter().any(|token| lookup.accepts(token)),
+        }
+    }
+}
+
+impl Lookup {
+    fn new(piece: bool, place: Place, bytes: &[u8], fold: bool) -> Lookup {
+        let fold = fold && bytes.iter().any(u8::is_ascii_alphabetic);
+        // No piece is longer.
+        let fills = piece && bytes.len() == PIECE;
+        let place = if fills { Place::Whole } else { place };
+        Lookup {
+            piece,
+            place,
+            bytes: bytes.to_vec(),
+            fold,
+            full: false,
+        }
+    }
+
+    fn folding() -> Lookup {
+        Lookup::new(false, Place::Whole, FOLDING, false)
+    }
+
+    /// Returns the only token that is accepted, or `None` if there may be several.
+    pub(crate) fn token(&self) -> Option<Vec<u8>> {
+        if self.fold || self.place != Place::Whole {
+            return None;
+        }
+        let mut token = if self.piece { vec![MARK] } else { Vec::new() };
+        token.extend(&self.bytes);
+        Some(token)
+    }
+
+    /// Tells whether a token is accepted.
+    pub(crate) fn accepts(&self, token: &[u8]) -> bool {
+        let (piece, token) = match token {
+            [MARK, piece @ ..] => (true, piece),
+            run => (false, run),
+        };
+        if piece != self.piece || (self.full && token.len() != PIECE) {
+            return false;
+        }
+        let Some(spare) = token.len().checked_sub(self.bytes.len()) else {
+            return false;
+        };
+        let same = |part: &[u8]| match self.fold {
+            true => part.eq_ignore_ascii_case(&self.bytes),
+            false => part == self.bytes,
+        };
+        match self.place {
+            Place::Whole => spare == 0 && same(token),
+            Place::Start => same(&token[..self.bytes.len()]),
+            Place::End => same(&token[spare..]),
+            Place::Inside => (0..=spare).any(|at| same(&token[at..at + self.bytes.len()])),
+        }
+    }
+
+    /// Returns the look-up as a plan: with few letters to fold, each case is a token to look up.
+    fn plan(self) -> Plan {
+        let letters = self.bytes.iter().filter(|byte| byte.is_ascii_alphabetic());
+        if self.place != Place::Whole || !self.fold || letters.count() > PIECE {
+            return Plan::Lookup(self);
+        }
+        let mut cases = vec![Vec::new()];
+        for byte in &self.bytes {
+            let upper = byte.to_ascii_uppercase();
+            let mut more = Vec::new();
+            for case in &mut cases {
+                if upper != *byte {
+                    more.push([case.as_slice(), &[upper]].concat());
+                }
+                case.push(*byte);
+            }
+            cases.append(&mut more);
+        }
+        let whole = |case: &Vec<u8>| Plan::Lookup(Lookup::new(self.piece, self.place, case, false));
+        Plan::or(cases.iter().map(whole))
+    }
+}
+
+/// A run of a fragment.
+struct Run<'b> {
+    bytes: &'b [u8],
+    fold: bool,
+    /// Whether the text's run may begin further left.
+    open_left: bool,
+    /// Whether it may go on.
+    open_right: bool,
+}
+
+impl Run<'_> {
+    fn plan(&self) -> Plan {
+        let place = match (self.open_left, self.open_right) {
+            (false, false) if is_cut(self.bytes) => return self.pieces(0),
+            (false, false) => Place::Whole,
+            (false, true) => Place::Start,
+            (true, false) => Place::End,
+            (true, true) => Place::Inside,
+        };
+        let whole = self.lookup(false, place, self.bytes);
+        if place == Place::Whole {
+            return whole;
+        }
+        let mut ways = Vec::new();
+        // With more around it, a run that is short enough now may stay uncut.
+        if !is_cut(self.bytes) {
+            ways.push(whole);
+        }
+        let offsets = if self.open_left { 0..PIECE } else { 0..1 };
+        // Where all of it fits into one piece at several offsets, one look-up does for all.
+        let fits = |offset: usize| offset + self.bytes.len() <= PIECE;
+        if fits(0) {
+            ways.push(self.lookup(true, place, self.bytes));
+        }
+        ways.extend(
+            offsets
+                .filter(|offset| !fits(*offset))
+                .map(|offset| self.pieces(offset)),
+        );
+        Plan::or(ways)
+    }
+
+    /// Returns the plan of the run if it is cut and its first byte has this offset in a piece.
+    fn pieces(&self, offset: usize) -> Plan {
+        let (head, rest) = match offset {
+            0 => (&[] as &[u8], self.bytes),
+            _ => self.bytes.split_at(PIECE - offset),
+        };
+        let known_end = if self.open_right {
+            rest.len() / PIECE * PIECE
+        } else {
+            rest.len()
+        };
+        let (exact, tail) = rest.split_at(known_end);
+        let mut parts: Vec<Plan> = exact
+            .chunks(PIECE)
+            .take(MAX_PIECES)
+            .map(|piece| self.lookup(true, Place::Whole, piece))
+            .collect();
+        // One byte beside whole pieces is not worth a scan.
+        let worth = |part: &[u8]| part.len() > 1 || (parts.is_empty() && !part.is_empty());
+        let (head_worth, tail_worth) = (worth(head), worth(tail));
+        if head_worth {
+            let mut lookup = Lookup::new(true, Place::End, head, self.fold);
+            lookup.full = true;
+            parts.push(lookup.plan());
+        }
+        if tail_worth {
+            parts.push(self.lookup(true, Place::Start, tail));
+        }
+        Plan::and(parts)
+    }
+
+    fn lookup(&self, piece: bool, place: Place, bytes: &[u8]) -> Plan {
+        Lookup::new(piece, place, bytes, self.fold).plan()
+    }
+}
+
+// A run longer than a word is always cut, so that a whole look-up never meets one.
+const _: () = assert!(MAX_WORD > PIECE);

@@ -1,0 +1,251 @@
+//! The embedded engine: which documents may hold a query's terms.
+//!
+//! It owns the index's directory: tokens with the documents that hold them, and for each document
+//! its job, trace and frame. It holds no text, so it can name candidates only; and it is derived,
+//! so every failure to read it ends in an error that tells the caller to build it anew, never in
+//! a wrong answer given for a right one. What the numbers mean is the caller's affair.
+
+mod candidates;
+mod directory;
+mod error;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::tantivy::directory::MmapDirectory;
+use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
+use ::tantivy::{Directory, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
+
+pub use candidates::{Candidate, Candidates, TermStats};
+pub use error::Error;
+pub use writer::{Document, Writer};
+
+use crate::terms::{FOLDER, Flat};
+use directory::Shared;
+use error::{guard, wrap};
+
+/// The version of tokens and schema. An index of another version is built anew.
+const VERSION: u32 = 1;
+/// The file that tells the version.
+const VERSION_FILE: &str = "version";
+/// The file without which there is no index.
+const META_FILE: &str = "meta.json";
+
+/// An open index. Clones share it; it may be used from many threads.
+#[derive(Clone)]
+pub struct Index {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    files: MmapDirectory,
+    engine: ::tantivy::Index,
+    reader: IndexReader,
+    terms: Field,
+    through: AtomicU64,
+    /// The flat dictionaries in use, by segment; those of segments gone are dropped on reload.
+    flats: Mutex<HashMap<String, Arc<Flat>>>,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index")
+            .field("dir", &self.inner.dir)
+            .finish()
+    }
+}
+
+impl Index {
+    /// Creates an empty index in a directory, which is made if need be and must hold none.
+    pub fn create(dir: &Path) -> Result<Index, Error> {
+        if dir.join(META_FILE).exists() {
+            return Err(Error::Exists {
+                dir: dir.to_owned(),
+            });
+        }
+        let io = |source| Error::Io {
+            path: dir.to_owned(),
+            source,
+        };
+        fs::create_dir_all(dir.join(FOLDER)).map_err(io)?;
+        let files = MmapDirectory::open(dir).map_err(|source| wrap(dir, source.into()))?;
+        let version = format!("{VERSION}\n");
+        files
+            .atomic_write(Path::new(VERSION_FILE), version.as_bytes())
+            .map_err(io)?;
+        let settings = IndexSettings::default();
+        ::tantivy::Index::create(Shared(files), schema(), settings)
+            .map_err(|source| wrap(dir, source))?;
+        Index::open(dir)
+    }
+
+    /// Opens an index. The directory may be read-only.
+    pub fn open(dir: &Path) -> Result<Index, Error> {
+        if !dir.join(META_FILE).exists() {
+            return Err(Error::Missing {
+                dir: dir.to_owned(),
+            });
+        }
+        check_version(dir)?;
+        guard(dir, || {
+            let files = MmapDirectory::open(dir)?;
+            let engine = ::tantivy::Index::open(Shared(files.clone()))?;
+            let terms = engine.schema().get_field("terms")?;
+            let reader = engine
+                .reader_builder()
+                .reload_policy(ReloadPolicy::Manual)
+                .try_into()?;
+            let inner = Inner {
+                dir: dir.to_owned(),
+                files,
+                engine,
+                reader,
+                terms,
+                through: AtomicU64::new(0),
+                flats: Mutex::default(),
+            };
+            Ok(Index {
+                inner: Arc::new(inner),
+            })
+        })
+        .and_then(|index| {
+            index.read_through()?;
+            Ok(index)
+        })
+    }
+
+    /// Returns the highest trace number that the index holds, as given to [`Writer::commit`]; 0 if
+    /// nothing was ever committed.
+    pub fn through(&self) -> u64 {
+        self.inner.through.load(Ordering::Acquire)
+    }
+
+    /// Makes what was committed since visible to [`Index::candidates`] and [`Index::through`].
+    pub fn reload(&self) -> Result<(), Error> {
+        guard(&self.inner.dir, || self.inner.reader.reload())?;
+        let searcher = self.inner.reader.searcher();
+        let live: Vec<String> = searcher
+            .segment_readers()
+            .iter()
+            .map(segment_name)
+            .collect();
+        let mut flats = self
+            .inner
+            .flats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        flats.retain(|segment, _| live.contains(segment));
+        drop(flats);
+        self.read_through()
+    }
+
+    /// Opens the only writer; fails with [`Error::Locked`] while another one lives.
+    pub fn writer(&self) -> Result<Writer, Error> {
+        Writer::new(self)
+    }
+
+    /// Returns the size of the index on disk, in bytes.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        let mut bytes = 0;
+        for folder in [self.inner.dir.clone(), self.inner.dir.join(FOLDER)] {
+            let io = |source| Error::Io {
+                path: folder.clone(),
+                source,
+            };
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(io)?,
+            };
+            for entry in entries {
+                // A merge may remove a file between its listing and this.
+                let meta = entry.map_err(io)?.metadata();
+                bytes += meta
+                    .ok()
+                    .filter(fs::Metadata::is_file)
+                    .map_or(0, |meta| meta.len());
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Reads every file and returns the names of those whose checksum is wrong.
+    pub fn verify(&self) -> Result<Vec<PathBuf>, Error> {
+        let damaged = guard(&self.inner.dir, || self.inner.engine.validate_checksum())?;
+        let mut damaged: Vec<PathBuf> = damaged.into_iter().collect();
+        damaged.sort();
+        Ok(damaged)
+    }
+
+    fn read_through(&self) -> Result<(), Error> {
+        let meta = guard(&self.inner.dir, || self.inner.engine.load_metas())?;
+        let through = match meta.payload.as_deref() {
+            None => 0,
+            Some(payload) => payload.parse().map_err(|_| Error::Damaged {
+                dir: self.inner.dir.clone(),
+                file: META_FILE.to_owned(),
+            })?,
+        };
+        self.inner.through.store(through, Ordering::Release);
+        Ok(())
+    }
+
+    /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.
+    fn flat(&self, segment: &SegmentReader) -> ::tantivy::Result<Arc<Flat>> {
+        let name = segment_name(segment);
+        let known = || {
+            self.inner
+                .flats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(flat) = known().get(&name) {
+            return Ok(flat.clone());
+        }
+        let inverted = segment.inverted_index(self.inner.terms)?;
+        let tokens = inverted.terms().num_terms() as u64;
+        let flat = match Flat::open(&self.inner.files, &name, tokens) {
+            Some(flat) => flat,
+            None => Flat::build(inverted.terms())?,
+        };
+        let flat = Arc::new(flat);
+        known().insert(name, flat.clone());
+        Ok(flat)
+    }
+}
+
+fn segment_name(segment: &SegmentReader) -> String {
+    segment.segment_id().uuid_string()
+}
+
+fn schema() -> Schema {
+    let mut schema = Schema::builder();
+    schema.add_bytes_field("terms", BytesOptions::default().set_indexed());
+    for name in ["job", "trace", "frame"] {
+        schema.add_u64_field(name, FAST);
+    }
+    schema.build()
+}
+
+fn check_version(dir: &Path) -> Result<(), Error> {
+    let damaged = || Error::Damaged {
+        dir: dir.to_owned(),
+        file: VERSION_FILE.to_owned(),
+    };
+    let text = fs::read_to_string(dir.join(VERSION_FILE)).map_err(|_| damaged())?;
+    let found: u32 = text.trim().parse().map_err(|_| damaged())?;
+    if found != VERSION {
+        return Err(Error::Version {
+            dir: dir.to_owned(),
+            found: found.to_string(),
+        });
+    }
+    Ok(())
+}

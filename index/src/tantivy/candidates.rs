@@ -1,0 +1,155 @@
+//! From a query to the documents worth reading.
+//!
+//! It joins the documents of each term by trace and keeps the traces for which the expression may
+//! hold. It does not know which filters hold: to it they all may.
+
+use std::collections::HashMap;
+
+use ::tantivy::columnar::Column;
+
+use super::Index;
+use super::error::{Error, guard};
+use super::segment::Searched;
+use crate::bits::Bits;
+use crate::plan::Plan;
+use crate::query::{Maybe, Query};
+
+/// A document that may hold terms of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The job.
+    pub job: u64,
+    /// The trace.
+    pub trace: u64,
+    /// The document's place within the trace.
+    pub frame: u32,
+    /// Bit i says that the document may hold term i; without it, it surely does not.
+    pub terms: u64,
+}
+
+/// What was done for one term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TermStats {
+    /// Look-ups of its plan; 0 means that every document is a candidate.
+    pub lookups: usize,
+    /// Scans of dictionaries.
+    pub scans: usize,
+    /// Tokens whose documents were read.
+    pub tokens: usize,
+    /// Documents which may hold the term.
+    pub documents: u64,
+}
+
+/// The documents to read for a query, and what finding them took.
+#[derive(Debug, Clone, Default)]
+pub struct Candidates {
+    /// The documents, of the newest job first; within a job the newest trace, within a trace by
+    /// frame. Each holds at least one term, perhaps.
+    pub list: Vec<Candidate>,
+    /// Documents of the whole index.
+    pub documents: u64,
+    /// Segments of the whole index.
+    pub segments: usize,
+    /// What was done, by term.
+    pub terms: Vec<TermStats>,
+}
+
+impl Index {
+    /// Returns the documents to read for a query, of the jobs that `allow` lets pass.
+    ///
+    /// None is missing: a document which is not returned holds no term of the query, or belongs
+    /// to a trace for which the expression is surely false, or (if the query has positive terms)
+    /// that surely has no hit. For a query without positive terms the traces which hold nothing
+    /// are not returned either, though they satisfy it.
+    pub fn candidates(
+        &self,
+        query: &Query,
+        allow: &dyn Fn(u64) -> bool,
+    ) -> Result<Candidates, Error> {
+        let plans: Vec<Plan> = query.terms.iter().map(Plan::of).collect();
+        let mut found = guard(&self.inner.dir, || self.documents(&plans, allow))?;
+        found.list.sort_unstable_by_key(|candidate| {
+            let newest = (u64::MAX - candidate.job, u64::MAX - candidate.trace);
+            (newest, candidate.frame)
+        });
+        // A document may be there twice if its first commit was not known to have happened.
+        found.list.dedup_by(|next, kept| {
+            let same = (next.job, next.trace, next.frame) == (kept.job, kept.trace, kept.frame);
+            kept.terms |= if same { next.terms } else { 0 };
+            same
+        });
+        let list = std::mem::take(&mut found.list);
+        let positive = query.positive_terms();
+        for trace in list.chunk_by(|left, right| (left.job, left.trace) == (right.job, right.trace))
+        {
+            let terms = trace
+                .iter()
+                .fold(0, |terms, candidate| terms | candidate.terms);
+            let term = |index| match terms >> index & 1 {
+                0 => Maybe::No,
+                _ => Maybe::Maybe,
+            };
+            let hits = positive == 0 || terms & positive != 0;
+            if hits && query.maybe(term, |_| Maybe::Maybe) != Maybe::No {
+                found.list.extend(trace);
+            }
+        }
+        Ok(found)
+    }
+
+    fn documents(
+        &self,
+        plans: &[Plan],
+        allow: &dyn Fn(u64) -> bool,
+    ) -> ::tantivy::Result<Candidates> {
+        let searcher = self.inner.reader.searcher();
+        let mut found = Candidates {
+            documents: searcher.num_docs(),
+            segments: searcher.segment_readers().len(),
+            ..Candidates::default()
+        };
+        let stats_of = |plan: &Plan| TermStats {
+            lookups: plan.lookups(),
+            ..TermStats::default()
+        };
+        found.terms = plans.iter().map(stats_of).collect();
+        let mut allowed = HashMap::new();
+        for segment in searcher.segment_readers() {
+            let mut searched = Searched::new(self, segment)?;
+            let mut any = Bits::none(segment.max_doc());
+            let mut by_term = Vec::with_capacity(plans.len());
+            for (plan, stats) in plans.iter().zip(&mut found.terms) {
+                let documents = searched.documents(plan, stats)?;
+                stats.documents += u64::from(documents.count());
+                any.union(&documents);
+                by_term.push(documents);
+            }
+            let columns = segment.fast_fields();
+            let (jobs, traces) = (columns.u64("job")?, columns.u64("trace")?);
+            let frames = columns.u64("frame")?;
+            for document in any.iter() {
+                let job = number(&jobs, document);
+                if !*allowed.entry(job).or_insert_with(|| allow(job)) {
+                    continue;
+                }
+                let terms = by_term
+                    .iter()
+                    .enumerate()
+                    .fold(0, |terms, (index, documents)| {
+                        terms | u64::from(documents.contains(document)) << index
+                    });
+                found.list.push(Candidate {
+                    job,
+                    trace: number(&traces, document),
+                    frame: u32::try_from(number(&frames, document)).unwrap_or(u32::MAX),
+                    terms,
+                });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn number(column: &Column<u64>, document: u32) -> u64 {
+    column.first(document).unwrap_or(0)
+}

@@ -1,0 +1,130 @@
+//! What can go wrong with the embedded engine, by what its owner can do about it.
+//!
+//! The engine panics on some damage. Everything that reads it goes through [`guard`], which makes
+//! an error of that too.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::tantivy::TantivyError;
+use ::tantivy::directory::error::{LockError, OpenReadError, OpenWriteError};
+
+/// The index cannot be used as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no index.
+    #[error("no index at {}", dir.display())]
+    Missing {
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// There is an index already.
+    #[error("an index exists at {}", dir.display())]
+    Exists {
+        /// Where.
+        dir: PathBuf,
+    },
+    /// The index cannot be read and must be built anew.
+    #[error("the index at {} is damaged: {file}", dir.display())]
+    Damaged {
+        /// The index.
+        dir: PathBuf,
+        /// Its file, or what the engine says of it.
+        file: String,
+    },
+    /// The index was written by another version of this program and must be built anew.
+    #[error("the index at {} is of version {found}, not {}", dir.display(), super::VERSION)]
+    Version {
+        /// The index.
+        dir: PathBuf,
+        /// Its version.
+        found: String,
+    },
+    /// Somebody else writes to the index.
+    #[error("the index at {} is being written to", dir.display())]
+    Locked {
+        /// The index.
+        dir: PathBuf,
+    },
+    /// The file system refused.
+    #[error("access to {}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine failed otherwise.
+    #[error("the engine of the index at {}", dir.display())]
+    Engine {
+        /// The index.
+        dir: PathBuf,
+        /// What it says.
+        source: Box<TantivyError>,
+    },
+}
+
+/// Sorts the engine's errors.
+pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
+    let damaged = |file: String| Error::Damaged {
+        dir: dir.to_owned(),
+        file,
+    };
+    let io = |path: PathBuf, source: Arc<io::Error>| Error::Io {
+        path: dir.join(path),
+        source: io::Error::new(source.kind(), source),
+    };
+    match source {
+        TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(path)) => {
+            damaged(format!("{} is missing", path.display()))
+        }
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath })
+        | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, filepath }) => {
+            io(filepath, io_error)
+        }
+        TantivyError::LockFailure(LockError::IoError(error), _) | TantivyError::IoError(error)
+            if error.kind() != io::ErrorKind::InvalidData
+                && error.kind() != io::ErrorKind::UnexpectedEof =>
+        {
+            io(PathBuf::new(), error)
+        }
+        TantivyError::IoError(error) => damaged(error.to_string()),
+        TantivyError::LockFailure(..) => Error::Locked {
+            dir: dir.to_owned(),
+        },
+        TantivyError::DataCorruption(what) => damaged(format!("{what:?}")),
+        TantivyError::FieldNotFound(_)
+        | TantivyError::SchemaError(_)
+        | TantivyError::IncompatibleIndex(_)
+        | TantivyError::OpenReadError(OpenReadError::IncompatibleIndex(_)) => Error::Version {
+            dir: dir.to_owned(),
+            found: format!("another engine ({source})"),
+        },
+        source => Error::Engine {
+            dir: dir.to_owned(),
+            source: Box::new(source),
+        },
+    }
+}
+
+/// Calls the engine; its errors and panics become errors.
+pub(super) fn guard<T>(dir: &Path, f: impl FnOnce() -> ::tantivy::Result<T>) -> Result<T, Error> {
+    // What a panic leaves half done is dropped: reading changes nothing shared.
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => result.map_err(|source| wrap(dir, source)),
+        Err(panic) => Err(Error::Damaged {
+            dir: dir.to_owned(),
+            file: panic_text(panic.as_ref()),
+        }),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("the engine panicked").to_owned()
+}

@@ -1,0 +1,174 @@
+//! Adding documents.
+//!
+//! One thread indexes and one merges. Documents are searchable after a commit (and a reload of the
+//! reader); what was added since the last commit is lost if the process ends, which the number
+//! committed with it tells.
+
+use std::fs;
+
+use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use ::tantivy::schema::Field;
+use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
+use foldhash::HashSet;
+
+use super::error::{Error, guard};
+use super::{Index, segment_name};
+use crate::terms::{FOLDER, Flat};
+use crate::text::for_each_token;
+
+/// Memory for documents not yet in a segment; when it is full a segment is written. Not measured
+/// against other values.
+const MEMORY_BYTES: usize = 40_000_000;
+/// Segments below this many documents are merged as equals, so that small commits do not pile up.
+const SMALL_SEGMENT: u32 = 1_000;
+/// So many segments of about one size are merged into one.
+const MERGE_SEGMENTS: usize = 8;
+/// Segments of more documents are merged no more; about 25 GB of text each.
+const MAX_MERGED_DOCUMENTS: usize = 200_000;
+
+/// A piece of a trace, of whole lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'t> {
+    /// The job, by which candidates are ordered and allowed.
+    pub job: u64,
+    /// The trace, by which candidates are grouped.
+    pub trace: u64,
+    /// Its place within the trace.
+    pub frame: u32,
+    /// The plain text.
+    pub text: &'t [u8],
+}
+
+/// The writer of an index; there is at most one in all processes.
+pub struct Writer {
+    index: Index,
+    engine: IndexWriter,
+    terms: Field,
+    numbers: [Field; 3],
+    /// The tokens of one document, kept for its memory.
+    seen: HashSet<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("index", &self.index)
+            .finish()
+    }
+}
+
+impl Writer {
+    pub(super) fn new(index: &Index) -> Result<Writer, Error> {
+        let inner = &index.inner;
+        guard(&inner.dir, || {
+            let options = IndexWriterOptions::builder()
+                .num_worker_threads(1)
+                .num_merge_threads(1)
+                .memory_budget_per_thread(MEMORY_BYTES)
+                .build();
+            let engine: IndexWriter = inner.engine.writer_with_options(options)?;
+            let mut policy = LogMergePolicy::default();
+            policy.set_min_num_segments(MERGE_SEGMENTS);
+            policy.set_min_layer_size(SMALL_SEGMENT);
+            policy.set_max_docs_before_merge(MAX_MERGED_DOCUMENTS);
+            engine.set_merge_policy(Box::new(policy));
+            let schema = inner.engine.schema();
+            Ok(Writer {
+                index: index.clone(),
+                engine,
+                terms: inner.terms,
+                numbers: [
+                    schema.get_field("job")?,
+                    schema.get_field("trace")?,
+                    schema.get_field("frame")?,
+                ],
+                seen: HashSet::default(),
+            })
+        })
+    }
+
+    /// Adds a document. It may wait for the indexing thread.
+    pub fn add(&mut self, document: Document<'_>) -> Result<(), Error> {
+        self.seen.clear();
+        let mut engine_document = TantivyDocument::default();
+        for_each_token(document.text, |token| {
+            if !self.seen.contains(token) {
+                self.seen.insert(token.to_vec());
+                engine_document.add_bytes(self.terms, token);
+            }
+        });
+        let values = [document.job, document.trace, u64::from(document.frame)];
+        for (field, value) in self.numbers.iter().zip(values) {
+            engine_document.add_u64(*field, value);
+        }
+        let engine = &self.engine;
+        guard(&self.index.inner.dir, || {
+            engine.add_document(engine_document)
+        })?;
+        Ok(())
+    }
+
+    /// Makes all documents so far durable, together with the highest trace number they cover.
+    pub fn commit(&mut self, through: u64) -> Result<(), Error> {
+        let engine = &mut self.engine;
+        guard(&self.index.inner.dir, || {
+            let mut commit = engine.prepare_commit()?;
+            commit.set_payload(&through.to_string());
+            commit.commit()
+        })?;
+        self.write_flats();
+        Ok(())
+    }
+
+    /// Waits for merges and gives up the lock. What was not committed is lost.
+    pub fn finish(self) -> Result<(), Error> {
+        let Writer { index, engine, .. } = self;
+        guard(&index.inner.dir, || engine.wait_merging_threads())?;
+        write_flats(&index);
+        Ok(())
+    }
+
+    fn write_flats(&self) {
+        write_flats(&self.index);
+    }
+}
+
+/// Writes the flat dictionaries of new segments and removes those of old ones. They only save
+/// time, so a failure is logged and nothing more.
+fn write_flats(index: &Index) {
+    let inner = &index.inner;
+    let segments = guard(&inner.dir, || {
+        fs::create_dir_all(inner.dir.join(FOLDER))?;
+        let segments = inner.engine.searchable_segments()?;
+        let names: Vec<String> = segments.iter().map(|s| s.id().uuid_string()).collect();
+        for (segment, name) in segments.iter().zip(&names) {
+            if inner.dir.join(Flat::path(name)).exists() {
+                continue;
+            }
+            let reader = SegmentReader::open(segment)?;
+            debug_assert_eq!(segment_name(&reader), *name);
+            let flat = Flat::build(reader.inverted_index(inner.terms)?.terms())?;
+            flat.write(&inner.files, name)?;
+        }
+        Ok(names)
+    });
+    match segments {
+        Ok(names) => remove_others(index, &names),
+        // A merge may have removed a segment between its listing and its reading.
+        Err(error) => tracing::debug!(%error, "Left flat dictionaries unwritten"),
+    }
+}
+
+fn remove_others(index: &Index, live: &[String]) {
+    let folder = index.inner.dir.join(FOLDER);
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        if stem.is_none_or(|stem| !live.iter().any(|name| name == stem)) {
+            // One that stays only takes space until the next commit.
+            let _ = fs::remove_file(path);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The tokens of a plain text.
+//!
+//! Pure. A *run* is a longest stretch of letters, digits, `_` and bytes from 0x80 on. A run of
+//! more than [`PIECE`] bytes which holds a digit, or of more than [`MAX_WORD`], is *cut* into
+//! aligned pieces of [`PIECE`] bytes, the last one shorter; each piece is a token with the byte
+//! [`MARK`] in front, so that a piece of an id is not taken for a word. Any other run is a token as
+//! it is. Ids are most of what is new in a log, and their pieces repeat: that bounds the
+//! dictionary. What a token means for a search is in `plan`.
+
+/// Bytes of a piece of a cut run.
+pub const PIECE: usize = 4;
+/// The longest run that is a token as it is, whatever it holds; a longer one is cut.
+pub const MAX_WORD: usize = 128;
+/// The first byte of the token of a piece. No run holds it.
+pub const MARK: u8 = 0x01;
+/// The token of every text that holds U+017F or U+212A: the only characters beyond ASCII which
+/// fold to ASCII letters (s and k). A search that ignores case accepts these texts instead of
+/// looking for the characters. Source: the statuses C and S of
+/// <https://www.unicode.org/Public/16.0.0/ucd/CaseFolding.txt>.
+pub const FOLDING: &[u8] = &[0x02];
+/// The UTF-8 of the two characters which [`FOLDING`] stands for.
+pub(crate) const FOLDING_CHARS: [&[u8]; 2] = ["\u{17f}".as_bytes(), "\u{212a}".as_bytes()];
+
+/// What a byte is in a run: 0 if it separates runs, 2 for a digit, 1 for the rest.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'0'..=b'9' => 2,
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80..=0xff => 1,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    class
+};
+
+/// Tells whether a byte can be part of a run.
+pub(crate) fn in_run(byte: u8) -> bool {
+    CLASS[byte as usize] != 0
+}
+
+/// Tells whether a whole run is cut into pieces.
+pub(crate) fn is_cut(run: &[u8]) -> bool {
+    run.len() > MAX_WORD || (run.len() > PIECE && run.iter().any(u8::is_ascii_digit))
+}
+
+/// Calls `f` with each token of the text, repeated ones repeatedly.
+pub fn for_each_token(text: &[u8], mut f: impl FnMut(&[u8])) {
+    let mut at = 0;
+    let mut wide = false;
+    while at < text.len() {
+        let mut seen = CLASS[text[at] as usize];
+        if seen == 0 {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        let mut any = 0;
+        while seen != 0 {
+            any |= seen;
+            wide |= text[at] >= 0x80;
+            at += 1;
+            seen = text.get(at).map_or(0, |byte| CLASS[*byte as usize]);
+        }
+        let run = &text[start..at];
+        if run.len() > MAX_WORD || (run.len() > PIECE && any & 2 != 0) {
+            for_each_piece(run, &mut f);
+        } else {
+            f(run);
+        }
+    }
+    if wide
+        && FOLDING_CHARS
+            .iter()
+            .any(|c| memchr::memmem::find(text, c).is_some())
+    {
+        f(FOLDING);
+    }
+}
+
+fn for_each_piece(run: &[u8], f: &mut impl FnMut(&[u8])) {
+    let mut token = [MARK; PIECE + 1];
+    for piece in run.chunks(PIECE) {
+        token[1..=piece.len()].copy_from_slice(piece);
+        f(&token[..=piece.len()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+    use super::*;
+
+    fn tokens(text: &[u8]) -> Vec<String> {
+        let mut tokens = Vec::new();
+        for_each_token(text, |token| {
+            tokens.push(String::from_utf8(token.to_vec()).unwrap());
+        });
+        tokens
+    }
+
+    #[test]
+    fn words_are_whole_and_ids_are_cut() {
+        assert_eq!(
+            tokens(b"error: x86 in deadbeef01,\rabc1 snake_case\n"),
+            [
+                "error",
+                "x86",
+                "in",
+                "\u{1}dead",
+                "\u{1}beef",
+                "\u{1}01",
+                "abc1",
+                "snake_case"
+            ]
+        );
+        assert_eq!(tokens("größe ü5 überall5".as_bytes()).len(), 2 + 3);
+        assert!(tokens(b"").is_empty() && tokens(b" \n\t--\x1b[").is_empty());
+    }
+
+    #[test]
+    fn long_runs_are_cut_even_without_digits() {
+        assert_eq!(tokens(&[b'a'; MAX_WORD]).len(), 1);
+        let cut = tokens(&[b'a'; MAX_WORD + 1]);
+        assert_eq!(cut.len(), MAX_WORD / PIECE + 1);
+        assert_eq!(cut.last().unwrap(), "\u{1}a");
+    }
+
+    #[test]
+    fn characters_that_fold_to_ascii_are_marked() {
+        assert_eq!(tokens("5 \u{212a}".as_bytes()), ["5", "\u{212a}", "\u{2}"]);
+        assert_eq!(tokens("wa\u{17f}".as_bytes()).last().unwrap(), "\u{2}");
+        assert_eq!(tokens("\u{212b}".as_bytes()), ["\u{212b}"]);
+    }
+}
