@@ -291,5 +291,3 @@ pub(super) fn digest(job: &Job) -> i64 {
     i64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
-#[cfg(test)]
-mod tests;
