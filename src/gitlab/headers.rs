@@ -3,6 +3,9 @@
 //! Owns the reading of header values. Knows nothing of requests, and takes the time as an
 //! argument. Whatever cannot be read counts as absent.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

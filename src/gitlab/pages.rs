@@ -9,8 +9,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use super::call::Call;
 use super::headers::{self, Next};
-use super::http::{Call, Http, Reply};
+use super::http::{Http, Reply};
 use super::wire::{self, Entity, Page};
 use super::{Client, Error};
 
