@@ -83,10 +83,18 @@ async fn a_full_page_that_says_nothing_is_looked_at_twice() {
     fake.on("jobs", 1, Fault::NoPagingHeaders);
     assert_eq!(walk(&client).await.len(), 250);
     assert_eq!(fake.count("jobs"), 4);
-    // When it says nothing again, it is the end, as with exactly a page full of jobs.
+    // When it says nothing again, the next page is looked at by its number.
     let (fake, client) = start(100);
     assert_eq!(walk(&client).await.len(), 100);
-    assert_eq!(fake.count("jobs"), 2);
+    assert_eq!(fake.count("jobs"), 3);
+}
+
+#[tokio::test]
+async fn a_proxy_that_drops_headers_hides_no_job() {
+    let (fake, client) = start(250);
+    fake.on("jobs", 99, Fault::NoPagingHeaders);
+    assert_eq!(walk(&client).await, (1..=250).rev().collect::<Vec<_>>());
+    assert_eq!(fake.count("jobs"), 5);
 }
 
 #[tokio::test]

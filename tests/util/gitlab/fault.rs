@@ -35,7 +35,7 @@ pub enum Fault {
     TruncatedJson,
     /// The body in gzip of two members.
     Gzip,
-    /// Half of such a body.
+    /// Three quarters of such a body, so that the second member is cut.
     BadGzip,
     /// The body in deflate, with its envelope or without.
     Deflate {
@@ -115,7 +115,7 @@ impl Fault {
         let members = [gzip(first), gzip(second)].concat();
         let (name, body) = match self {
             Self::Gzip => ("gzip", members),
-            Self::BadGzip => ("gzip", members[..members.len() / 2].to_vec()),
+            Self::BadGzip => ("gzip", members[..members.len() * 3 / 4].to_vec()),
             Self::Deflate { raw: true } => {
                 let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
                 encoder.write_all(&answer.body).unwrap();

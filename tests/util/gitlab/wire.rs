@@ -145,7 +145,11 @@ pub fn read_request(reader: &mut impl BufRead) -> Option<Request> {
 
 /// Writes an answer; `false` if the connection is of no more use.
 pub fn write_answer(mut stream: &TcpStream, answer: &Answer) -> bool {
-    let close = || stream.shutdown(Shutdown::Both).is_ok() && false;
+    let close = || {
+        // A connection that is closed already is closed enough.
+        let _ = stream.shutdown(Shutdown::Both);
+        false
+    };
     match answer.framing {
         Framing::Gone => return close(),
         Framing::Never => {
