@@ -3,6 +3,9 @@
 //! Owns the reading of header values. Knows nothing of requests, and takes the time as an
 //! argument. Whatever cannot be read counts as absent.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,36 +46,43 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
 }
 
 /// Returns `Retry-After` as a duration.
-///
-/// A date is compared with the server's own clock where it sends it, so that a wrong clock on
-/// either side does no harm.
 pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = text(headers, "retry-after")?;
     let secs = match value.parse::<u64>() {
         Ok(secs) => secs,
         Err(_) => {
             let until = http_date(value)?.as_second();
-            let from = server_time(headers).unwrap_or(now).as_second();
-            u64::try_from(until.saturating_sub(from)).unwrap_or(0)
+            let waits = waits_until(until, headers, now);
+            let plausible = waits.into_iter().flatten().find(|wait| is_window(*wait));
+            let wait = plausible.or_else(|| waits.into_iter().flatten().min())?;
+            u64::try_from(wait).unwrap_or(0)
         }
     };
     Some(Duration::from_secs(secs.min(MAX_PLAUSIBLE_WAIT_SECS)))
 }
 
-fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
-    http_date(text(headers, "date")?)
+/// Returns the seconds to a time of day by the server's own clock, if it sends it, and by ours.
+///
+/// A wrong clock on either side shall do no harm, and what stands between may have set `Date`.
+/// Our own clock gets a second more, since the server's time may have been cut to a second.
+fn waits_until(until: i64, headers: &HeaderMap, now: Timestamp) -> [Option<i64>; 2] {
+    let server = text(headers, "date").and_then(http_date);
+    let since = |from: Timestamp| until.saturating_sub(from.as_second());
+    [server.map(since), Some(since(now).saturating_add(1))]
 }
 
-/// Returns the time until the rate limit's window ends, by the server's clock or by ours,
-/// whichever makes sense.
+fn is_window(secs: i64) -> bool {
+    (0..=MAX_WINDOW_SECS).contains(&secs)
+}
+
+/// Returns the time until the rate limit's window ends.
 fn window_left(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let reset = i64::try_from(number(headers, "ratelimit-reset")?).ok()?;
-    [server_time(headers), Some(now)]
+    let left = waits_until(reset, headers, now)
         .into_iter()
         .flatten()
-        .map(|from| reset.saturating_sub(from.as_second()))
-        .find(|left| (0..=MAX_WINDOW_SECS).contains(left))
-        .and_then(|left| u64::try_from(left).ok())
+        .find(|left| is_window(*left));
+    left.and_then(|left| u64::try_from(left).ok())
         .map(Duration::from_secs)
 }
 

@@ -4,18 +4,19 @@
 //! Does not know what is asked for. Every status but success becomes an [`Error`]; what may pass
 //! by itself is tried again as [`retry`](super::retry) decides.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
 use super::body::{Body, Coding, Fault, Take, Whole};
+use super::call::Call;
+use super::counts::Counts;
 use super::error::place;
 use super::options::{ClientOptions, Retries, unusable};
 use super::pace::{Pacer, TooLong};
@@ -27,120 +28,6 @@ use super::{Error, headers, wire};
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// Failures after which invalid UTF-8 in JSON is taken for the server's and not the network's.
 const FAILURES_TO_FORGIVE_UTF8: u32 = 2;
-
-/// What a client sent and received.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Requests sent, redirects and repetitions included.
-    pub requests: u64,
-    /// Requests sent again after a failure other than 429.
-    pub retries: u64,
-    /// Answers of 429.
-    pub rate_limited: u64,
-    /// Bytes of bodies received, as on the wire.
-    pub bytes: u64,
-}
-
-/// The counters behind [`Stats`].
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    requests: AtomicU64,
-    retries: AtomicU64,
-    rate_limited: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Counts {
-    pub(crate) fn stats(&self) -> Stats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            requests: read(&self.requests),
-            retries: read(&self.retries),
-            rate_limited: read(&self.rate_limited),
-            bytes: read(&self.bytes),
-        }
-    }
-
-    pub(crate) fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// What is asked.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    method: Method,
-    pub(crate) url: Url,
-    body: Option<String>,
-    /// Whether JSON is expected, and not a trace.
-    json: bool,
-    whoami: bool,
-}
-
-impl Call {
-    /// Asks for JSON under a path of the API, which begins with a slash and is encoded.
-    pub(crate) fn get(http: &Http, path: &str) -> Result<Self, Error> {
-        let url = Url::parse(&format!("{}{path}", http.base))
-            .map_err(|_| unusable("the host and the path make no address"))?;
-        Ok(Self {
-            method: Method::GET,
-            url,
-            body: None,
-            json: true,
-            whoami: false,
-        })
-    }
-
-    /// Asks who the token belongs to.
-    pub(crate) fn whoami(http: &Http) -> Result<Self, Error> {
-        Ok(Self {
-            whoami: true,
-            ..Self::get(http, "/user")?
-        })
-    }
-
-    /// Changes something, with a JSON object of parameters.
-    pub(crate) fn post(http: &Http, path: &str, body: Option<String>) -> Result<Self, Error> {
-        Ok(Self {
-            method: Method::POST,
-            body,
-            ..Self::get(http, path)?
-        })
-    }
-
-    /// Asks for bytes as they are.
-    pub(crate) fn plain(self) -> Self {
-        Self {
-            json: false,
-            ..self
-        }
-    }
-
-    /// Adds parameters.
-    pub(crate) fn query<K: AsRef<str>, V: AsRef<str>>(
-        mut self,
-        pairs: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
-        let mut pairs = pairs.into_iter().peekable();
-        if pairs.peek().is_some() {
-            self.url.query_pairs_mut().extend_pairs(pairs);
-        }
-        self
-    }
-
-    pub(crate) fn is_read(&self) -> bool {
-        self.method == Method::GET
-    }
-
-    pub(crate) fn is_whoami(&self) -> bool {
-        self.whoami
-    }
-
-    /// Names the address for people.
-    pub(crate) fn place(&self) -> String {
-        place(&self.url)
-    }
-}
 
 /// An answer in JSON, as text.
 pub(crate) struct Reply {
@@ -291,7 +178,7 @@ impl Http {
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.clone());
         }
-        self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.requested();
         let response = request
             .send()
             .await
@@ -301,7 +188,7 @@ impl Http {
                 .succeed(started, headers::budget(response.headers(), (self.clock)()));
         } else if !elsewhere {
             let asked = headers::retry_after(response.headers(), (self.clock)());
-            self.counts.rate_limited.fetch_add(1, Ordering::Relaxed);
+            self.counts.rate_limited();
             let wait = self.pacer.close(started, asked);
             return Err(Error::RateLimited {
                 url: place(response.url()),
@@ -401,9 +288,7 @@ impl Http {
             let Some(chunk) = chunk.map_err(|error| Error::network(url.clone(), error))? else {
                 break;
             };
-            self.counts
-                .bytes
-                .fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            self.counts.received(chunk.len());
             body.push(&chunk).map_err(&fault)?;
             // A coding can make much of little, but also nothing of anything.
             if body.wire_bytes > limit {

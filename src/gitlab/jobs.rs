@@ -6,7 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::http::Call;
+use super::call::Call;
 use super::pages::{Cursor, Listing};
 use super::projects::ProjectRef;
 use super::wire::{self, Page, Received};

@@ -10,6 +10,8 @@
 //! seen them.
 
 mod body;
+mod call;
+mod counts;
 mod error;
 mod headers;
 mod http;
@@ -26,8 +28,8 @@ mod wire;
 use std::fmt;
 use std::sync::Arc;
 
+pub use counts::Stats;
 pub use error::Error;
-pub use http::Stats;
 pub use jobs::{JobVariable, Played, Scope};
 pub use options::{Auth, ClientOptions, Retries, VERSION_USER_AGENT};
 pub use pages::{Cursor, InvalidCursor};

@@ -9,8 +9,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use super::call::Call;
 use super::headers::{self, Next};
-use super::http::{Call, Http, Reply};
+use super::http::{Http, Reply};
 use super::wire::{self, Entity, Page};
 use super::{Client, Error};
 
@@ -143,6 +144,13 @@ struct Looked<T> {
     silent: bool,
 }
 
+impl<T> Looked<T> {
+    /// Returns whether a full page says nothing about the next one.
+    fn is_doubtful(&self) -> bool {
+        self.silent && self.page.items.len() + self.page.bad.len() >= PER_PAGE
+    }
+}
+
 fn look<T: Entity>(reply: &Reply, step: &Step) -> Result<Looked<T>, String> {
     let mut page = wire::list(&reply.text)?;
     let next = headers::next(&reply.headers);
@@ -191,16 +199,30 @@ impl Client {
     }
 
     /// Looks again at a full page without a word about the next one, which may have been lost.
+    ///
+    /// If nothing is said again, the next page is asked for by its number, lest a proxy which
+    /// drops headers hides the rest of the list. By keyset that cannot be, and it is the end.
     async fn believe<T: Entity>(
         &self,
         call: &Call,
         step: &Step,
         looked: Looked<T>,
     ) -> Result<Page<T>, Error> {
-        if !looked.silent || looked.page.items.len() + looked.page.bad.len() < PER_PAGE {
+        if !looked.is_doubtful() {
             return Ok(looked.page);
         }
-        Ok(self.http.json(call, |reply| look(reply, step)).await?.page)
+        let again = self.http.json(call, |reply| look(reply, step)).await?;
+        let number = match step {
+            Step::First => Some(2),
+            Step::Number(page) => page.checked_add(1),
+            Step::Keys(_) => None,
+        };
+        let doubtful = again.is_doubtful();
+        let mut page = again.page;
+        if let (true, Some(number)) = (doubtful, number) {
+            page.next = Some(Cursor(Step::Number(number)));
+        }
+        Ok(page)
     }
 
     /// Begins to walk a list.

@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 use jiff::Timestamp;
 
-use super::http::Call;
+use super::call::Call;
 use super::pages::{Cursor, Listing};
 use super::wire::{self, Page, Received};
 use super::{Client, Error};

@@ -10,7 +10,8 @@ use reqwest::StatusCode;
 use tracing::debug;
 
 use super::Error;
-use super::http::{Call, Http};
+use super::call::Call;
+use super::http::Http;
 
 /// Tries of a request refused with a page: most likely the address is wrong.
 const MAX_REFUSED_PAGES: u32 = 3;

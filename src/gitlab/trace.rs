@@ -9,9 +9,10 @@ use std::io;
 use reqwest::{Response, Version};
 
 use super::body::{Take, Whole};
+use super::call::Call;
 use super::error::place;
 use super::headers::{self, Named};
-use super::http::{Call, Http};
+use super::http::Http;
 use super::retry::Tries;
 use super::wire;
 use super::{Client, Error, ProjectRef};

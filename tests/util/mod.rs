@@ -1,0 +1,3 @@
+//! What several test areas share.
+
+pub mod gitlab;
