@@ -28,6 +28,9 @@ pub use plain::{Plain, plain, plain_into};
 pub use section::{MAX_NAME_BYTES, MAX_OPEN, Marker, Markers, Sections};
 pub use stamp::{STAMP_BYTES, Stamp, Stream};
 
+#[cfg(test)]
+pub(crate) use oracle::log as log_for_tests;
+
 pub(crate) use escape::escapes;
 pub(crate) use section::strip_markers;
 
