@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used)] // A test states what must hold.
+#![allow(clippy::single_range_in_vec_init)] // A list of one match is meant.
 
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Cutting a trace, while it arrives, into frames.
 //!
 //! Owns the choice of the places. A cut is legal at a line end over which no line goes on, which
-//! for stamped lines is known only [`JOIN_WINDOW_BYTES`](super::JOIN_WINDOW_BYTES) later. Where no
+//! for stamped lines is known only [`JOIN_WINDOW_BYTES`] later. Where no
 //! legal cut comes in time the frame is cut by force, and the frames up to the next legal cut make
 //! one document. The places depend on the bytes alone, not on how they arrive in parts. Does not
 //! know compression or storage. Cannot fail; memory stays within `max`, the window and 64 KiB.
