@@ -5,7 +5,7 @@
 //! frames. It is pure. It does not know where traces come from, how they are stored or searched.
 //! It cannot fail: any bytes are a trace, and what follows no rule is text.
 //!
-//! [`plain`] gives all the text at once and is made for speed; [`Lines`] gives every detail of
+//! [`plain()`] gives all the text at once and is made for speed; [`Lines`] gives every detail of
 //! each line; [`Cutter`] splits a trace, while it arrives, into frames that can be read alone.
 
 mod cut;
@@ -27,6 +27,9 @@ pub use lines::{Line, Lines, lines};
 pub use plain::{Plain, plain, plain_into};
 pub use section::{MAX_NAME_BYTES, MAX_OPEN, Marker, Markers, Sections};
 pub use stamp::{STAMP_BYTES, Stamp, Stream};
+
+#[cfg(test)]
+pub(crate) use oracle::log as log_for_tests;
 
 pub(crate) use escape::escapes;
 pub(crate) use section::strip_markers;

@@ -1,7 +1,7 @@
 //! Cutting a trace, while it arrives, into frames.
 //!
 //! Owns the choice of the places. A cut is legal at a line end over which no line goes on, which
-//! for stamped lines is known only [`JOIN_WINDOW_BYTES`](super::JOIN_WINDOW_BYTES) later. Where no
+//! for stamped lines is known only [`JOIN_WINDOW_BYTES`] later. Where no
 //! legal cut comes in time the frame is cut by force, and the frames up to the next legal cut make
 //! one document. The places depend on the bytes alone, not on how they arrive in parts. Does not
 //! know compression or storage. Cannot fail; memory stays within `max`, the window and 64 KiB.
@@ -65,8 +65,6 @@ pub struct Cutter {
     /// Lines that began in the document so far, and of them those before this frame.
     lines: u64,
     lines_before: u64,
-    /// Lines of the document that began before `max` bytes of this frame.
-    lines_within: u64,
     candidate: Option<Candidate>,
     /// A legal cut before the target, taken if none comes between target and `max`.
     early: Option<Place>,
@@ -137,7 +135,6 @@ impl Cutter {
             latest: Latest::new(window),
             lines: 0,
             lines_before: 0,
-            lines_within: 0,
             candidate: None,
             early: None,
             last_end: None,
@@ -244,9 +241,6 @@ impl Cutter {
         if before.is_none() {
             self.lines += 1;
         }
-        if at < self.options.max {
-            self.lines_within = self.lines;
-        }
         let text = if head.is_some() { at + STAMP_BYTES } else { at };
         let stream = head.map(|head| head.stream);
         self.markers.begin(stream, before.is_some());
@@ -339,9 +333,11 @@ impl Cutter {
             return Step::Legal(place);
         }
         let line_end = self.last_end.filter(|end| end.at >= self.options.target);
+        // Only a candidate lets pieces begin behind `max`, and it is such a line end itself; so
+        // without one all lines so far began before `max`.
         Step::Forced(line_end.unwrap_or(Place {
             at: self.options.max,
-            lines: self.lines_within,
+            lines: self.lines,
         }))
     }
 
@@ -396,7 +392,6 @@ impl Cutter {
 
     fn begin_frame(&mut self, lines_before: u64) {
         self.lines_before = lines_before;
-        self.lines_within = self.lines;
         self.candidate = None;
         self.early = None;
         self.last_end = None;

@@ -109,7 +109,7 @@ pub(super) fn plain(raw: &[u8], window: usize) -> Vec<u8> {
 }
 
 /// A log of up to `parts` parts, most of them whole tokens of the grammar, some cut or broken.
-pub(super) fn log(parts: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn log(parts: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(part(), 0..parts).prop_map(|parts| parts.concat())
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::escape::{ESC, escapes};
 
@@ -222,6 +222,15 @@ impl<'a> Scan<'a> {
         at
     }
 
+    /// Looks for the rarest byte of the prefix: on short lines that is far cheaper than to prepare
+    /// a search for all of it.
+    fn next_prefix(&self) -> Option<usize> {
+        let text = &self.text[self.at..];
+        memchr_iter(b'_', text)
+            .find(|last| text[..=*last].ends_with(PREFIX))
+            .map(|last| self.at + last + 1 - PREFIX.len())
+    }
+
     fn attempt(&mut self, start: usize) -> Attempt {
         let rest = &self.text[start + PREFIX.len()..];
         let words: [(&[u8], bool); 2] = [(b"start:", true), (b"end:", false)];
@@ -287,7 +296,7 @@ impl Iterator for Scan<'_> {
 
     fn next(&mut self) -> Option<Place> {
         while self.unfinished.is_none() {
-            let start = self.at + memmem::find(&self.text[self.at..], PREFIX)?;
+            let start = self.next_prefix()?;
             match self.attempt(start) {
                 Attempt::Marker(place) => {
                     self.at = place.end;

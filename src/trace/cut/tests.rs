@@ -169,6 +169,17 @@ fn a_marker_on_a_forced_cut_is_seen() {
 }
 
 #[test]
+fn a_marker_is_not_put_together_over_two_lines() {
+    let raw = stamped("01O", ' ', "section_start:1:") + &stamped("01O", ' ', "a\r");
+    let raw = raw + &stamped("01O", ' ', "line").repeat(9);
+    let frames = cut(raw.as_bytes(), SMALL, 100, usize::MAX);
+    assert!(frames.len() > 2 && frames.iter().all(|frame| frame.open.is_empty()));
+    let raw = raw.replacen("O a\r", "O+a\r", 1);
+    let frames = cut(raw.as_bytes(), SMALL, 100, usize::MAX);
+    assert_eq!(frames.last().unwrap().open, ["a"]);
+}
+
+#[test]
 fn a_line_of_50_mb_needs_little_memory() {
     let part = vec![b'x'; 1_000_000];
     let mut cutter = Cutter::new(CutOptions::default());
