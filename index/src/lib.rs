@@ -15,6 +15,8 @@ mod bits;
 pub mod matcher;
 mod plan;
 pub mod query;
+#[cfg(test)]
+mod sample;
 pub mod tantivy;
 mod terms;
 pub mod text;

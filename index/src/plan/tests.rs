@@ -1,1 +1,156 @@
-//! Tests.
+//! Plans: that they miss nothing, and that they are not vacuous.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::query::{Case, Query};
+use crate::sample::{self, oracle};
+use crate::text::for_each_token;
+
+fn tokens(text: &[u8]) -> HashSet<Vec<u8>> {
+    let mut tokens = HashSet::new();
+    for_each_token(text, |token| {
+        tokens.insert(token.to_vec());
+    });
+    tokens
+}
+
+fn literal(literal: &str) -> Plan {
+    let literal = literal.as_bytes().to_vec();
+    Plan::of(
+        &Query::from_parts(&[literal], &[], &[], Case::Smart)
+            .unwrap()
+            .terms[0],
+    )
+}
+
+fn regex(regex: &str) -> Plan {
+    let regex = regex.to_owned();
+    Plan::of(
+        &Query::from_parts(&[], &[regex], &[], Case::Smart)
+            .unwrap()
+            .terms[0],
+    )
+}
+
+#[test]
+fn inner_runs_are_known_whole() {
+    let plan = literal(": Error in deadbeef01 ");
+    assert!(!plan.scans());
+    assert!(plan.accepts(&tokens(b"Error in deadbeef01")));
+    for text in [
+        "Errors in deadbeef01",
+        "Error deadbeef01",
+        "Error in deadbeef0",
+        "Error in xdeadbeef01",
+    ] {
+        assert!(!plan.accepts(&tokens(text.as_bytes())), "{text}");
+    }
+}
+
+#[test]
+fn edges_reach_into_words_and_ids() {
+    for (sought, texts) in [
+        (
+            "Rror in",
+            vec![
+                "xRror in",
+                "0Rror int",
+                "x86_Rror2 xx; abcdeRror insert5678",
+                "1Rror inn",
+            ],
+        ),
+        (
+            "Beef",
+            vec![
+                "Beef",
+                "deadBeef01",
+                "xdeadBeef01",
+                "dBeef001",
+                "00Beef1",
+                "aBeefz",
+            ],
+        ),
+        (
+            "Ab1",
+            vec!["Ab1", "xAb1", "xxAb1x", "00Ab1", "0000Ab1000", "xxxAb1"],
+        ),
+    ] {
+        for text in texts {
+            assert!(
+                literal(sought).accepts(&tokens(text.as_bytes())),
+                "{sought} in {text}"
+            );
+        }
+    }
+    assert!(!literal("Beef").accepts(&tokens(b"Bee f")));
+    assert!(!literal("Beef").accepts(&tokens(b"deadbeef01")));
+    assert!(!literal("Beef012").accepts(&tokens(b"xxxxBeef 012")));
+    assert!(!literal("Rror in").accepts(&tokens(b"error inner")));
+}
+
+#[test]
+fn folding_finds_the_kelvin_sign_and_the_long_s() {
+    for text in ["TASK", "task", "tas\u{212a}", "ta\u{17f}k", "subTaSkS9"] {
+        assert!(literal("task").accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    assert!(!literal("task").accepts(&tokens(b"tax")));
+    assert!(!literal("error").accepts(&tokens("e\u{212a}".as_bytes())));
+    let kelvin = ["\u{212a}".as_bytes().to_vec()];
+    let kelvin = Query::from_parts(&kelvin, &[], &[], Case::Ignore).unwrap();
+    assert!(Plan::of(&kelvin.terms[0]).accepts(&tokens(b"k")));
+    assert!(literal("größe").accepts(&tokens("GRÖSSE GRÖ\u{1e9e}E".as_bytes())));
+    assert!(!literal("größe").accepts(&tokens("GROESSE".as_bytes())));
+}
+
+#[test]
+fn a_regex_gives_what_each_match_must_hold() {
+    let plan = regex("Failed to (Fetch|clone) .*refs/[x-z]q+");
+    assert!(plan.accepts(&tokens(b"Failed to Fetch all refs/yqq")));
+    assert!(plan.accepts(&tokens(b"xFailed to clone refs/xq")));
+    for text in [
+        "Failed Fetch refs/xq",
+        "Failed to pull refs/xq",
+        "Failed to clone refs/dq",
+    ] {
+        assert!(!plan.accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    let anchored = regex("^Tests run$");
+    assert!(!anchored.scans());
+    assert_eq!(regex("\\d+"), Plan::All);
+    assert_eq!(regex("Abc|.*"), Plan::All);
+    assert_eq!(literal(" - "), Plan::All);
+    assert_eq!(literal(""), Plan::All);
+    assert!(!regex("(?:Ab){2,}").accepts(&tokens(b"Ab")));
+    assert!(regex("Ab{0}c?").accepts(&tokens(b"xA")));
+}
+
+#[test]
+fn a_plan_is_bounded() {
+    let long = "Ab1".repeat(20_000);
+    assert!(literal(&long).lookups() <= MAX_LOOKUPS);
+    assert!(literal(&"Ab 1 ".repeat(13_000)).lookups() <= MAX_LOOKUPS);
+    assert!(literal(&"äöü".repeat(5_000)).lookups() <= MAX_LOOKUPS);
+    let words: Vec<String> = (0..2_000).map(|n| format!("Word{n}")).collect();
+    assert!(regex(&words.join("|")).lookups() <= MAX_LOOKUPS);
+    assert!(regex(&"(?:ab|cd|ef)".repeat(300)).lookups() <= MAX_LOOKUPS);
+}
+
+proptest! {
+    #[test]
+    fn no_text_that_holds_the_term_is_missed(
+        texts in sample::texts(), sought in sample::sought(), case in sample::case()
+    ) {
+        let Some(query) = sample::query(&sought, &texts, case) else { return Ok(()) };
+        let plan = Plan::of(&query.terms[0]);
+        prop_assert!(plan.lookups() <= MAX_LOOKUPS);
+        for text in &texts {
+            if !oracle(&query, text).is_empty() {
+                prop_assert!(plan.accepts(&tokens(text)), "{:?}", plan);
+            }
+        }
+    }
+}

@@ -236,6 +236,7 @@ impl Scan {
     fn is_word(&self, place: usize, word: &str) -> bool {
         let end = place + word.len();
         let ends = self.is_blank(end) || self.at(end) == Some(')');
-        ends && word.chars().eq(self.chars[place..end].iter().copied())
+        let here = self.chars.get(place..end);
+        ends && here.is_some_and(|here| word.chars().eq(here.iter().copied()))
     }
 }

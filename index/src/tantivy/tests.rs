@@ -1,1 +1,216 @@
-//! Tests.
+//! The engine: that it misses nothing, survives its process, and says what is wrong with it.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::query::{Case, Query};
+use crate::sample::{self, oracle};
+
+fn query(args: &[&str]) -> Query {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    Query::parse(&args, Case::Smart).unwrap()
+}
+
+fn document(job: u64, trace: u64, frame: u32, text: &str) -> Document<'_> {
+    Document {
+        job,
+        trace,
+        frame,
+        text: text.as_bytes(),
+    }
+}
+
+/// An index of the documents, with a commit after each so many.
+fn index(dir: &Path, documents: &[Document<'_>], each: usize) -> Index {
+    let index = Index::create(dir).unwrap();
+    let mut writer = index.writer().unwrap();
+    let mut through = 0;
+    for commit in documents.chunks(each) {
+        for document in commit {
+            writer.add(*document).unwrap();
+            through = through.max(document.trace);
+        }
+        writer.commit(through).unwrap();
+    }
+    writer.finish().unwrap();
+    index.reload().unwrap();
+    index
+}
+
+fn found(index: &Index, args: &[&str]) -> Vec<(u64, u32, u64)> {
+    let found = index.candidates(&query(args), &|_| true).unwrap();
+    found
+        .list
+        .iter()
+        .map(|found| (found.trace, found.frame, found.terms))
+        .collect()
+}
+
+#[test]
+fn candidates_are_whole_logs_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = [
+        document(1, 10, 0, "error one\n"),
+        document(1, 10, 1, "warning two\n"),
+        document(2, 11, 0, "error one\n"),
+        document(3, 12, 0, "nothing\n"),
+        document(2, 13, 0, "warning\n"),
+    ];
+    for each in [1, 2, 5] {
+        let dir = folder.path().join(each.to_string());
+        let index = index(&dir, &documents, each);
+        assert_eq!(index.through(), 13);
+        assert_eq!(found(&index, &["error"]), [(11, 0, 1), (10, 0, 1)]);
+        assert_eq!(
+            found(&index, &["error", "warning"]),
+            [(10, 0, 1), (10, 1, 2)]
+        );
+        assert_eq!(
+            found(&index, &["error", "-warning"]),
+            [(11, 0, 1), (10, 0, 1), (10, 1, 2)]
+        );
+        assert_eq!(found(&index, &["nothing OR two"]), [(12, 0, 1), (10, 1, 2)]);
+        assert_eq!(found(&index, &["-error"]), [(11, 0, 1), (10, 0, 1)]);
+        assert_eq!(
+            found(&index, &["warning", "job:x"]),
+            [(13, 0, 1), (10, 1, 1)]
+        );
+        assert_eq!(found(&index, &["/.*/"]).len(), 5);
+        assert!(found(&index, &[]).is_empty());
+        let allowed = index
+            .candidates(&query(&["error"]), &|job| job == 1)
+            .unwrap();
+        assert_eq!(allowed.list.len(), 1);
+        assert_eq!((allowed.documents, allowed.terms[0].documents), (5, 2));
+        assert!(index.bytes().unwrap() > 0);
+        assert!(index.verify().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_document_added_twice_is_one_candidate() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = index(
+        folder.path(),
+        &[document(1, 1, 0, "a\n"), document(1, 1, 0, "a\n")],
+        1,
+    );
+    assert_eq!(found(&index, &["a"]), [(1, 0, 1)]);
+}
+
+#[test]
+fn what_is_not_committed_is_lost_and_the_rest_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(index(folder.path(), &[document(1, 7, 0, "kept\n")], 1));
+    let index = Index::open(folder.path()).unwrap();
+    assert_eq!(index.through(), 7);
+    let mut writer = index.writer().unwrap();
+    assert!(matches!(index.writer(), Err(Error::Locked { .. })));
+    writer.add(document(2, 8, 0, "lost\n")).unwrap();
+    drop(writer);
+    let index = Index::open(folder.path()).unwrap();
+    assert_eq!(index.through(), 7);
+    assert_eq!(found(&index, &["/kept|lost/"]), [(7, 0, 1)]);
+}
+
+#[test]
+fn segments_are_merged_and_their_flat_files_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..60)
+        .map(|n| format!("word{n} common abcdef{n}\n"))
+        .collect();
+    let documents: Vec<Document<'_>> = (1..)
+        .zip(&texts)
+        .map(|(n, text)| document(n, n, 0, text))
+        .collect();
+    let index = index(folder.path(), &documents, 1);
+    let segments = index
+        .candidates(&query(&["common"]), &|_| true)
+        .unwrap()
+        .segments;
+    assert!(segments < 20, "{segments} segments");
+    let files = fs::read_dir(folder.path().join(FOLDER)).unwrap().count();
+    assert_eq!(files, segments);
+    assert_eq!(found(&index, &["ommo"]).len(), 60);
+    // Without the files the answer is the same.
+    fs::remove_dir_all(folder.path().join(FOLDER)).unwrap();
+    let index = Index::open(folder.path()).unwrap();
+    assert_eq!(found(&index, &["OMMO OR ommo"]).len(), 60);
+    assert_eq!(found(&index, &["cdef59"]), [(60, 0, 1)]);
+}
+
+#[test]
+fn what_is_wrong_with_an_index_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("index");
+    assert!(matches!(Index::open(&dir), Err(Error::Missing { .. })));
+    drop(index(&dir, &[document(1, 1, 0, "a\n")], 1));
+    assert!(matches!(Index::create(&dir), Err(Error::Exists { .. })));
+    fs::write(dir.join(VERSION_FILE), "99\n").unwrap();
+    assert!(matches!(Index::open(&dir), Err(Error::Version { .. })));
+    fs::write(dir.join(VERSION_FILE), "x").unwrap();
+    assert!(matches!(Index::open(&dir), Err(Error::Damaged { .. })));
+    fs::write(dir.join(VERSION_FILE), "1\n").unwrap();
+    let names = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = names.filter(|path| path.is_file()).collect();
+    for path in files {
+        let whole = fs::read(&path).unwrap();
+        let engine = path.extension().is_some() && !path.ends_with(META_FILE);
+        for damaged in [vec![], whole[..whole.len() / 2].to_vec()] {
+            fs::write(&path, damaged).unwrap();
+            // Whatever the damage, the outcome is a value, and damage to a segment is found.
+            if let Ok(index) = Index::open(&dir) {
+                let _ = index.candidates(&query(&["a"]), &|_| true);
+                let lock = path.to_string_lossy().ends_with(".lock");
+                assert!(!engine || lock || !index.verify().is_ok_and(|found| found.is_empty()));
+            }
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    assert_eq!(found(&Index::open(&dir).unwrap(), &["a"]), [(1, 0, 1)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_index_opens() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("index");
+    drop(index(&dir, &[document(1, 1, 0, "a\n")], 1));
+    let lock = dir.join(".tantivy-meta.lock");
+    let _ = fs::remove_file(lock);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o500)).unwrap();
+    assert_eq!(found(&Index::open(&dir).unwrap(), &["a"]), [(1, 0, 1)]);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+proptest! {
+    // Each case writes an index: fewer of them do, and the variable raises both.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(8)))]
+    #[test]
+    fn every_document_with_a_line_is_a_candidate(
+        texts in sample::texts(),
+        wanted in prop::collection::vec((sample::sought(), sample::case()), 1..30),
+        each in 1usize..4,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let documents: Vec<Document<'_>> = (1u64..)
+            .zip(&texts)
+            .map(|(n, text)| Document { job: n, trace: n, frame: 0, text })
+            .collect();
+        let index = index(folder.path(), &documents, each);
+        for (sought, case) in &wanted {
+            let Some(query) = sample::query(sought, &texts, *case) else { continue };
+            let found = index.candidates(&query, &|_| true).unwrap();
+            for document in &documents {
+                if !oracle(&query, document.text).is_empty() {
+                    let candidate = found.list.iter().find(|found| found.trace == document.trace);
+                    prop_assert_eq!(candidate.map(|found| found.terms), Some(1), "{:?}", query);
+                }
+            }
+        }
+    }
+}
