@@ -229,30 +229,8 @@ impl Http {
         }
         let reason = status.canonical_reason().unwrap_or("no reason given");
         let message = found.map_or_else(|| reason.to_owned(), |text| self.scrub(text));
-        match code {
-            401 => Error::Unauthorized {
-                url,
-                message,
-                token_accepted: false,
-            },
-            403 => Error::Forbidden { url, message },
-            404 => Error::NotFound { url, message },
-            408 | 429 | 500..=599 => {
-                let retry_after = headers::asked_wait(&headers, (self.clock)());
-                Error::Server {
-                    url,
-                    status: code,
-                    message,
-                    retry_after,
-                }
-            }
-            400..=499 => Error::Refused {
-                url,
-                status: code,
-                message,
-            },
-            _ => Error::malformed(&url, format!("the status is {code}")),
-        }
+        let retry_after = headers::asked_wait(&headers, (self.clock)());
+        by_status(code, url, message, retry_after)
     }
 
     async fn beginning(&self, mut response: Response) -> Vec<u8> {
@@ -321,4 +299,29 @@ impl Http {
 fn coding(response: &Response) -> Result<Coding, Fault> {
     headers::text(response.headers(), CONTENT_ENCODING.as_str())
         .map_or(Ok(Coding::Identity), Coding::parse)
+}
+
+/// Makes an error of a status that is no success.
+fn by_status(code: u16, url: String, message: String, retry_after: Option<Duration>) -> Error {
+    match code {
+        401 => Error::Unauthorized {
+            url,
+            message,
+            token_accepted: false,
+        },
+        403 => Error::Forbidden { url, message },
+        404 => Error::NotFound { url, message },
+        408 | 429 | 500..=599 => Error::Server {
+            url,
+            status: code,
+            message,
+            retry_after,
+        },
+        400..=499 => Error::Refused {
+            url,
+            status: code,
+            message,
+        },
+        _ => Error::malformed(&url, format!("the status is {code}")),
+    }
 }

@@ -96,7 +96,7 @@ async fn the_time_is_taken_from_whichever_header_has_it() {
     assert_eq!(told(&[("RateLimit-Reset", reset)]).await, Some(at(21)));
     assert_eq!(
         told(&[("RateLimit-Reset", reset), ("Date", later)]).await,
-        Some(at(20))
+        Some(at(21))
     );
     assert_eq!(
         told(&[("RateLimit-Reset", reset), ("Date", noon)]).await,

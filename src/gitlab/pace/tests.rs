@@ -80,3 +80,23 @@ fn a_low_budget_is_spread_over_the_rest_of_the_window() {
     assert_eq!(state.take(now + SECOND * 20), Ok(()));
     assert_eq!(state.take(now + SECOND * 20), Ok(()));
 }
+
+#[tokio::test]
+async fn a_turn_given_up_leaves_no_trace() {
+    let pacer = Pacer::new(SECOND * 3600, SECOND, SECOND * 7200);
+    pacer.turn().await.unwrap();
+    let next_slot = pacer.state().next_slot;
+    let given_up = tokio::time::timeout(Duration::ZERO, pacer.turn()).await;
+    assert!(given_up.is_err());
+    assert_eq!(pacer.turnstile.available_permits(), 1);
+    assert_eq!(pacer.state().next_slot, next_slot);
+}
+
+#[tokio::test]
+async fn a_turn_too_far_away_is_refused() {
+    let pacer = Pacer::new(Duration::ZERO, SECOND, SECOND * 60);
+    let started = pacer.turn().await.unwrap();
+    pacer.close(started, Some(SECOND * 3600));
+    let TooLong(wait) = pacer.turn().await.unwrap_err();
+    assert!(wait > SECOND * 60 && wait <= SECOND * 3600);
+}
