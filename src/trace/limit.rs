@@ -21,7 +21,7 @@ const RESET: &[u8] = b"\x1b[0;m";
 ///
 /// The message counts only in the runner's own colours, yellow or red, and at a line's start: a
 /// job that prints the words was not cut.
-/// Source: `helpers/trace/buffer.go` of GitLab Runner, 13 to 18
+/// Source: `helpers/trace/buffer.go` of GitLab Runner, older and current wording
 /// (<https://docs.gitlab.com/runner/configuration/advanced-configuration/>, `output_limit`).
 pub fn is_truncated(tail: &[u8]) -> bool {
     let tail = &tail[tail.len().saturating_sub(TAIL_BYTES)..];

@@ -3,12 +3,12 @@
 //! Owns the order of removal (markers, escapes, the last CR) and the way around it for the many
 //! lines that need none. The index build and the verification of hits spend their time here.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::JOIN_WINDOW_BYTES;
 use super::escape::strip_escapes;
 use super::lines::{Lines, piece_end};
-use super::section::strip_markers;
+use super::section::{can_hold_marker, strip_markers};
 use super::stamp::Head;
 
 const ESC: u8 = super::escape::ESC;
@@ -157,13 +157,13 @@ impl Scratch {
     /// Appends the plain text of one line's content.
     pub(super) fn line(&mut self, content: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
-        if memchr(b'\r', content).is_none() {
-            // Neither a marker nor a last CR.
-            return strip_escapes(content, out);
+        if can_hold_marker(content) {
+            self.unmarked.clear();
+            strip_markers(content, &mut self.unmarked);
+            strip_escapes(&self.unmarked, out);
+        } else {
+            strip_escapes(content, out);
         }
-        self.unmarked.clear();
-        strip_markers(content, &mut self.unmarked);
-        strip_escapes(&self.unmarked, out);
         if out.len() > start && out.last() == Some(&b'\r') {
             out.pop();
         }

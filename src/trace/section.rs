@@ -148,9 +148,9 @@ pub(crate) fn strip_markers(content: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&content[from..]);
 }
 
-/// Every marker has a carriage return, which most lines have not: a cheap look first.
-fn can_hold_marker(content: &[u8]) -> bool {
-    memchr(b'\r', content).is_some()
+/// A cheap look: most lines have no carriage return, and most of the others no prefix.
+pub(super) fn can_hold_marker(content: &[u8]) -> bool {
+    memchr(b'\r', content).is_some() && Scan::new(content).next_prefix().is_some()
 }
 
 /// Where a marker stands and where its parts are.
