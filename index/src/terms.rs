@@ -1,15 +1,16 @@
 //! The flat dictionary of a segment: its sorted tokens in one piece of memory, to be scanned.
 //!
 //! A scan with `memmem` finds suffixes, infixes and case variants a hundred times faster than the
-//! engine's own dictionary can. The file is a copy of that dictionary and may be missing: then, and
-//! if anything about it is wrong, it is made again in memory. It knows nothing of documents.
+//! engine's own dictionary can. The file is a copy of that dictionary, front-coded (each token
+//! without what it shares with the one before), and may be missing: then, and if anything about it
+//! is wrong, it is made again in memory. It knows nothing of documents.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ::tantivy::Directory;
-use ::tantivy::directory::{FileSlice, MmapDirectory, OwnedBytes};
+use ::tantivy::directory::MmapDirectory;
 use ::tantivy::termdict::TermDictionary;
 use memchr::{memchr, memmem, memrchr};
 
@@ -19,11 +20,14 @@ use crate::text::MARK;
 /// The folder of the files, beside the engine's own.
 pub(crate) const FOLDER: &str = "flat";
 const MAGIC: &[u8; 8] = b"JVTERMS1";
-const HEADER: usize = 40;
+/// Magic, tokens, length of the body, its checksum.
+const HEADER: usize = 32;
+/// A length of a front-coded token from here on has a byte of its own for the rest.
+const LONG: usize = 15;
 
 /// The tokens of a segment: a line feed, then each token followed by one.
 pub(crate) struct Flat {
-    blob: OwnedBytes,
+    blob: Vec<u8>,
     /// Where the pieces end and the words begin: the line feed between them.
     split: usize,
     tokens: u64,
@@ -32,24 +36,33 @@ pub(crate) struct Flat {
 }
 
 impl Flat {
+    fn empty() -> Flat {
+        Flat {
+            blob: vec![b'\n'],
+            split: 0,
+            tokens: 0,
+            lower: OnceLock::new(),
+        }
+    }
+
+    /// Adds a token behind all others.
+    fn push(&mut self, token: &[u8]) {
+        self.blob.extend_from_slice(token);
+        self.blob.push(b'\n');
+        self.tokens += 1;
+        if token.first() == Some(&MARK) {
+            self.split = self.blob.len() - 1;
+        }
+    }
+
     /// Makes it from the engine's dictionary.
     pub(crate) fn build(dictionary: &TermDictionary) -> io::Result<Flat> {
-        let mut blob = vec![b'\n'];
-        let mut split = 0;
+        let mut flat = Flat::empty();
         let mut stream = dictionary.stream()?;
         while stream.advance() {
-            blob.extend_from_slice(stream.key());
-            blob.push(b'\n');
-            if stream.key().first() == Some(&MARK) {
-                split = blob.len() - 1;
-            }
+            flat.push(stream.key());
         }
-        Ok(Flat {
-            blob: OwnedBytes::new(blob),
-            split,
-            tokens: dictionary.num_terms() as u64,
-            lower: OnceLock::new(),
-        })
+        Ok(flat)
     }
 
     /// Returns the path of a segment's file in the engine's directory.
@@ -59,53 +72,57 @@ impl Flat {
 
     /// Reads a file, or returns `None` if it is not there or not what was written.
     pub(crate) fn open(directory: &MmapDirectory, segment: &str, tokens: u64) -> Option<Flat> {
-        let file: FileSlice = directory.open_read(&Flat::path(segment)).ok()?;
-        Flat::parse(file.read_bytes().ok()?, tokens)
+        let file = directory.open_read(&Flat::path(segment)).ok()?;
+        Flat::parse(&file.read_bytes().ok()?, tokens)
     }
 
-    fn parse(mut file: OwnedBytes, tokens: u64) -> Option<Flat> {
-        if file.len() < HEADER || &file[..8] != MAGIC {
+    fn parse(file: &[u8], tokens: u64) -> Option<Flat> {
+        let (header, body) = file.split_at_checked(HEADER)?;
+        let (numbers, _) = header.as_chunks::<8>();
+        let [magic, count, len, sum] = numbers else {
             return None;
-        }
-        let number = |at: usize| {
-            let bytes = file[at..at + 8].try_into().ok()?;
-            Some(u64::from_le_bytes(bytes))
         };
-        let (count, split) = (number(8)?, usize::try_from(number(16)?).ok()?);
-        let (len, sum) = (number(24)?, number(32)?);
-        let blob = &file[HEADER..];
-        let right = count == tokens
-            && len == blob.len() as u64
-            && sum == checksum(blob)
-            && blob.last() == Some(&b'\n')
-            && blob.get(split) == Some(&b'\n');
+        let right = magic == MAGIC
+            && u64::from_le_bytes(*count) == tokens
+            && u64::from_le_bytes(*len) == body.len() as u64
+            && u64::from_le_bytes(*sum) == checksum(body);
         if !right {
             return None;
         }
-        file.advance(HEADER);
-        Some(Flat {
-            blob: file,
-            split,
-            tokens,
-            lower: OnceLock::new(),
-        })
+        let flat = decode(body)?;
+        (flat.tokens == tokens).then_some(flat)
     }
 
     /// Writes the file of a segment, whole or not at all.
     pub(crate) fn write(&self, directory: &MmapDirectory, segment: &str) -> io::Result<()> {
-        let mut file = Vec::with_capacity(HEADER + self.blob.len());
-        file.extend_from_slice(MAGIC);
-        let numbers = [
-            self.tokens,
-            self.split as u64,
-            self.blob.len() as u64,
-            checksum(&self.blob),
-        ];
+        let body = self.encode();
+        let numbers = [self.tokens, body.len() as u64, checksum(&body)];
+        let mut file = MAGIC.to_vec();
         numbers
             .iter()
             .for_each(|number| file.extend_from_slice(&number.to_le_bytes()));
-        file.extend_from_slice(&self.blob);
+        file.extend_from_slice(&body);
         directory.atomic_write(&Flat::path(segment), &file)
+    }
+
+    /// Front-codes the tokens: a byte with both lengths (bytes shared, bytes that follow), more
+    /// bytes for long ones, and what follows. Tokens are too short for a length to need more.
+    fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        let mut last: &[u8] = &[];
+        let tokens = self.blob.split(|byte| *byte == b'\n');
+        for token in tokens.filter(|token| !token.is_empty()) {
+            let pairs = token.iter().zip(last).take(LONG + usize::from(u8::MAX));
+            let shared = pairs.take_while(|(byte, before)| byte == before).count();
+            let rest = &token[shared..];
+            body.push((shared.min(LONG) << 4 | rest.len().min(LONG)) as u8);
+            for len in [shared, rest.len()] {
+                body.extend(len.checked_sub(LONG).map(|more| more as u8));
+            }
+            body.extend_from_slice(rest);
+            last = token;
+        }
+        body
     }
 
     /// Calls `f` with each token that a look-up accepts, in order, until it returns false.
@@ -136,6 +153,34 @@ impl Flat {
             at = end;
         }
     }
+}
+
+/// Undoes [`Flat::encode`], or returns `None` where it could not have written this.
+fn decode(mut body: &[u8]) -> Option<Flat> {
+    let mut flat = Flat::empty();
+    let mut token = Vec::new();
+    while let Some((lens, rest)) = body.split_first() {
+        body = rest;
+        let mut long = |len: usize| {
+            if len < LONG {
+                return Some(len);
+            }
+            let (more, rest) = body.split_first()?;
+            body = rest;
+            Some(len + usize::from(*more))
+        };
+        let shared = long(usize::from(lens >> 4))?;
+        let len = long(usize::from(lens & 15))?;
+        let (rest, behind) = body.split_at_checked(len)?;
+        if shared > token.len() {
+            return None;
+        }
+        token.truncate(shared);
+        token.extend_from_slice(rest);
+        body = behind;
+        flat.push(&token);
+    }
+    Some(flat)
 }
 
 /// Returns what stands in the dictionary where a token is accepted; never empty.
@@ -174,21 +219,9 @@ mod tests {
     use super::*;
 
     fn flat(tokens: &[&str]) -> Flat {
-        let mut blob = b"\n".to_vec();
-        let mut split = 0;
-        for token in tokens {
-            blob.extend_from_slice(token.as_bytes());
-            blob.push(b'\n');
-            if token.as_bytes()[0] == MARK {
-                split = blob.len() - 1;
-            }
-        }
-        Flat {
-            blob: OwnedBytes::new(blob),
-            split,
-            tokens: tokens.len() as u64,
-            lower: OnceLock::new(),
-        }
+        let mut flat = Flat::empty();
+        tokens.iter().for_each(|token| flat.push(token.as_bytes()));
+        flat
     }
 
     fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
@@ -255,17 +288,29 @@ mod tests {
         let directory = MmapDirectory::open(folder.path()).unwrap();
         flat(&["\u{1}a", "b", "cc"]).write(&directory, "s").unwrap();
         let whole = std::fs::read(folder.path().join(Flat::path("s"))).unwrap();
-        assert!(Flat::parse(OwnedBytes::new(whole.clone()), 3).is_some());
-        assert!(Flat::parse(OwnedBytes::new(whole.clone()), 4).is_none());
+        assert!(Flat::parse(&whole, 3).is_some());
+        assert!(Flat::parse(&whole, 4).is_none());
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 4;
-            assert!(
-                Flat::parse(OwnedBytes::new(flipped), 3).is_none(),
-                "byte {at}"
-            );
-            assert!(Flat::parse(OwnedBytes::new(whole[..at].to_vec()), 3).is_none());
+            assert!(Flat::parse(&flipped, 3).is_none(), "byte {at}");
+            assert!(Flat::parse(&whole[..at], 3).is_none());
         }
         assert!(Flat::open(&directory, "missing", 3).is_none());
+    }
+
+    #[test]
+    fn front_coding_loses_nothing() {
+        let long = "a".repeat(100);
+        let longer = format!("{long}{}", "b".repeat(28));
+        let flat = flat(&["\u{1}0", "\u{1}00", "\u{2}", "a", &long, &longer, "b", "ba"]);
+        let body = flat.encode();
+        assert!(body.len() < flat.blob.len());
+        let again = decode(&body).unwrap();
+        assert_eq!((again.blob, again.split), (flat.blob, flat.split));
+        for end in 0..body.len() {
+            // A part of it is a shorter dictionary or none, and never a panic.
+            let _ = decode(&body[..end]);
+        }
     }
 }

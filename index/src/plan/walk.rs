@@ -15,6 +15,9 @@ use crate::text::FOLDING_CHARS;
 const MAX_STRINGS: usize = 16;
 /// The most bytes of a fragment; a longer one is split.
 const MAX_FRAGMENT: usize = 1024;
+/// The most strings that a class may stand for. More, such as `[0-9a-f]`, cost a scan each and
+/// exclude next to nothing.
+const MAX_CLASS_STRINGS: usize = 4;
 /// The most characters of a class that are looked at.
 const MAX_CLASS: usize = 64;
 
@@ -108,7 +111,7 @@ fn strings_of(class: &Class) -> Part {
     strings.retain(|string| string != b"\n");
     let folded = fold_pairs(strings);
     match folded.len() {
-        0..=MAX_STRINGS => Part::Strings(folded),
+        0..=MAX_CLASS_STRINGS => Part::Strings(folded),
         _ => Part::UNKNOWN,
     }
 }
