@@ -31,6 +31,11 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     text(headers, name)?.parse().ok()
 }
 
+/// Returns the server's time by its `Date`.
+pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    text(headers, "date").and_then(http_date)
+}
+
 fn http_date(value: &str) -> Option<Timestamp> {
     // RFC 9110 wants readers to forgive a wrong weekday no more than any other digit; being
     // lenient costs nothing here.
@@ -66,7 +71,7 @@ pub(crate) fn asked_wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration
 /// A wrong clock on either side shall do no harm, and what stands between may have set `Date`.
 /// Our own clock gets a second more, since the server's time may have been cut to a second.
 fn waits_until(until: i64, headers: &HeaderMap, now: Timestamp) -> [Option<i64>; 2] {
-    let server = text(headers, "date").and_then(http_date);
+    let server = date(headers);
     let since = |from: Timestamp| until.saturating_sub(from.as_second());
     [server.map(since), Some(since(now).saturating_add(1))]
 }

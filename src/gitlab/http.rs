@@ -16,6 +16,7 @@ use url::Url;
 
 use super::body::{Body, Coding, Fault, Take, Whole};
 use super::call::Call;
+use super::clock::ServerClock;
 use super::counts::Counts;
 use super::error::place;
 use super::options::{ClientOptions, Retries, unusable};
@@ -50,6 +51,7 @@ pub(crate) struct Http {
     pub(crate) max_trace_bytes: u64,
     clock: fn() -> Timestamp,
     pub(crate) counts: Counts,
+    pub(crate) server_clock: ServerClock,
 }
 
 impl Http {
@@ -72,6 +74,7 @@ impl Http {
             max_trace_bytes: options.max_trace_bytes,
             clock: options.clock,
             counts: Counts::default(),
+            server_clock: ServerClock::default(),
         })
     }
 
@@ -183,6 +186,9 @@ impl Http {
             .send()
             .await
             .map_err(|error| Error::network(url, error))?;
+        if !elsewhere {
+            self.server_clock.note(response.headers(), Instant::now());
+        }
         if !elsewhere && response.status() != StatusCode::TOO_MANY_REQUESTS {
             self.pacer
                 .succeed(started, headers::budget(response.headers(), (self.clock)()));

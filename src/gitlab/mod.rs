@@ -11,6 +11,7 @@
 
 mod body;
 mod call;
+mod clock;
 mod counts;
 mod error;
 mod headers;
@@ -27,6 +28,8 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 pub use counts::Stats;
 pub use error::Error;
@@ -59,6 +62,12 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.http.counts.stats()
+    }
+
+    /// Returns the server's time by its latest answer, or `None` before the first.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.http.server_clock.now(tokio::time::Instant::now())
     }
 
     /// Returns the address of the API, `https://host/api/v4`.

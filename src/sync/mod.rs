@@ -248,7 +248,7 @@ impl Run {
 
     /// Returns the server's time, which decides how old a job is.
     fn server_now(&self) -> Timestamp {
-        self.now()
+        self.client.server_time().unwrap_or_else(|| self.now())
     }
 
     fn tally(&self, change: impl FnOnce(&mut SyncStats)) {

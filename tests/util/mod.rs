@@ -1,3 +1,4 @@
 //! What several test areas share.
 
 pub mod gitlab;
+pub mod archive;
