@@ -22,7 +22,10 @@ fn main() {
     }
     let server = gitlab::FakeGitLab::start(runs.into_data());
     let projects = server.data(|d| d.projects.keys().copied().collect::<Vec<_>>());
-    println!("{}", serde_json::json!({"url": server.url(), "token": gitlab::TOKEN, "projects": projects}));
+    println!(
+        "{}",
+        serde_json::json!({"url": server.url(), "token": gitlab::TOKEN, "projects": projects})
+    );
     loop {
         std::thread::park();
     }

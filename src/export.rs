@@ -144,20 +144,14 @@ fn frame_around(plain: &[u8], range: Range<usize>) -> Range<usize> {
 /// Whether an escape only sets colours: `\x1b[`, digits with `;` and `:`, `m`. Private forms such
 /// as `\x1b[>4m` switch keyboards and are none.
 fn is_colour(sequence: &[u8]) -> bool {
-    let parameters = sequence
-        .strip_prefix(b"\x1b[")
-        .and_then(|rest| rest.strip_suffix(b"m"));
+    let parameters = sequence.strip_prefix(b"\x1b[").and_then(|rest| rest.strip_suffix(b"m"));
     sequence.len() <= MAX_SGR_BYTES
         && parameters.is_some_and(|bytes| {
-            bytes
-                .iter()
-                .all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
+            bytes.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
         })
 }
 
 /// Whether a colour sequence ends all colours: it has no parameter but zeros.
 fn is_reset(sequence: &[u8]) -> bool {
-    sequence[2..]
-        .iter()
-        .all(|byte| matches!(byte, b'0' | b';' | b'm'))
+    sequence[2..].iter().all(|byte| matches!(byte, b'0' | b';' | b'm'))
 }

@@ -44,7 +44,8 @@ impl Runs {
             self.data = std::mem::take(&mut self.data).project(project, &path);
         }
         self.data.next_job += 1;
-        let mut document = recorded.unwrap_or_else(|| job_doc(self.data.next_job, 1, job, "success"));
+        let mut document =
+            recorded.unwrap_or_else(|| job_doc(self.data.next_job, 1, job, "success"));
         let entry = json!({"file_type": "trace", "size": trace.len(), "filename": "job.log", "file_format": null});
         document["artifacts"] = json!([entry]);
         self.data.add_job(project, document, trace);
@@ -57,7 +58,8 @@ impl Runs {
         let newest = jobs().filter_map(|job| time(&job.doc["finished_at"])).max();
         let Some(newest) = newest else { return self };
         let shift = now.duration_since(newest) - jiff::SignedDuration::from_mins(20);
-        for FakeJob { doc, .. } in self.data.projects.values_mut().flat_map(|p| p.jobs.values_mut()) {
+        for FakeJob { doc, .. } in self.data.projects.values_mut().flat_map(|p| p.jobs.values_mut())
+        {
             for key in ["created_at", "started_at", "finished_at"] {
                 if let Some(time) = time(&doc[key]) {
                     doc[key] = json!((time + shift).to_string());

@@ -89,9 +89,7 @@ mod tests {
         let mut left = Bits::none(200);
         let mut right = Bits::none(200);
         [3, 64, 199].iter().for_each(|number| left.insert(*number));
-        [64, 100, 200]
-            .iter()
-            .for_each(|number| right.insert(*number));
+        [64, 100, 200].iter().for_each(|number| right.insert(*number));
         let mut both = left.clone();
         both.intersect(&right);
         assert_eq!(both.iter().collect::<Vec<_>>(), [64]);

@@ -60,11 +60,7 @@ enum Needle {
 impl Matcher {
     /// Compiles the terms of a query.
     pub fn new(query: &Query) -> Result<Matcher, Error> {
-        let terms = query
-            .terms
-            .iter()
-            .map(Needle::new)
-            .collect::<Result<_, _>>()?;
+        let terms = query.terms.iter().map(Needle::new).collect::<Result<_, _>>()?;
         Ok(Matcher { terms })
     }
 
@@ -125,10 +121,7 @@ impl Needle {
         };
         match compile(&regex, term.ignore_case) {
             Ok(regex) => Ok(Needle::Regex(Box::new(regex))),
-            Err(source) => Err(Error {
-                term: term.source.clone(),
-                source,
-            }),
+            Err(source) => Err(Error { term: term.source.clone(), source }),
         }
     }
 
@@ -234,9 +227,7 @@ pub(crate) fn translator(ignore_case: bool) -> Translator {
 
 /// Tells whether case can matter to a literal at all. It may say yes needlessly.
 fn has_case(literal: &[u8]) -> bool {
-    literal
-        .iter()
-        .any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
+    literal.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
 }
 
 /// Returns the regex of a literal of any bytes.

@@ -73,10 +73,9 @@ impl Plan {
     /// Returns the plan of a term.
     pub(crate) fn of(term: &Term) -> Plan {
         match &term.pattern {
-            Pattern::Literal(bytes) if !term.ignore_case => Plan::of_fragment(&Fragment {
-                bytes: bytes.clone(),
-                fold: false,
-            }),
+            Pattern::Literal(bytes) if !term.ignore_case => {
+                Plan::of_fragment(&Fragment { bytes: bytes.clone(), fold: false })
+            }
             Pattern::Literal(bytes) => walk::plan(&matcher::escape(bytes), true),
             Pattern::Regex(regex) => walk::plan(regex, term.ignore_case),
         }
@@ -189,13 +188,7 @@ impl Lookup {
         // No piece is longer.
         let fills = piece && bytes.len() == PIECE;
         let place = if fills { Place::Whole } else { place };
-        Lookup {
-            piece,
-            place,
-            bytes: bytes.to_vec(),
-            fold,
-            full: false,
-        }
+        Lookup { piece, place, bytes: bytes.to_vec(), fold, full: false }
     }
 
     fn folding() -> Lookup {
@@ -293,11 +286,7 @@ impl Run<'_> {
         if fits(0) {
             ways.push(self.lookup(true, place, self.bytes));
         }
-        ways.extend(
-            offsets
-                .filter(|offset| !fits(*offset))
-                .map(|offset| self.pieces(offset)),
-        );
+        ways.extend(offsets.filter(|offset| !fits(*offset)).map(|offset| self.pieces(offset)));
         Plan::or(ways)
     }
 
@@ -307,11 +296,7 @@ impl Run<'_> {
             0 => (&[] as &[u8], self.bytes),
             _ => self.bytes.split_at(PIECE - offset),
         };
-        let known_end = if self.open_right {
-            rest.len() / PIECE * PIECE
-        } else {
-            rest.len()
-        };
+        let known_end = if self.open_right { rest.len() / PIECE * PIECE } else { rest.len() };
         let (exact, tail) = rest.split_at(known_end);
         let mut parts: Vec<Plan> = exact
             .chunks(PIECE)

@@ -145,10 +145,7 @@ impl Query {
             Expr::And(more) => parts.extend(more),
             other => parts.push(other),
         }
-        let query = Query {
-            terms,
-            expr: join(parts),
-        };
+        let query = Query { terms, expr: join(parts) };
         query.check_sections(&args.join(" "))?;
         Ok(query)
     }
@@ -208,9 +205,9 @@ impl Query {
                 Expr::All | Expr::Filter(_) => 0,
                 Expr::Term(term) if positive => bit(*term),
                 Expr::Term(_) => 0,
-                Expr::And(parts) | Expr::Or(parts) => parts
-                    .iter()
-                    .fold(0, |mask, part| mask | walk(part, positive)),
+                Expr::And(parts) | Expr::Or(parts) => {
+                    parts.iter().fold(0, |mask, part| mask | walk(part, positive))
+                }
                 Expr::Not(part) => walk(part, !positive),
             }
         }
@@ -291,8 +288,7 @@ fn join(parts: Vec<Expr>) -> Expr {
 }
 
 fn bit(term: usize) -> u64 {
-    1u64.checked_shl(u32::try_from(term).unwrap_or(u32::MAX))
-        .unwrap_or(0)
+    1u64.checked_shl(u32::try_from(term).unwrap_or(u32::MAX)).unwrap_or(0)
 }
 
 fn maybe(
@@ -305,16 +301,12 @@ fn maybe(
         Expr::Term(index) => term(*index),
         Expr::Filter(given) if given.key == FilterKey::Section => Maybe::Yes,
         Expr::Filter(given) => filter(given),
-        Expr::And(parts) => parts
-            .iter()
-            .map(|part| maybe(part, term, filter))
-            .min()
-            .unwrap_or(Maybe::Yes),
-        Expr::Or(parts) => parts
-            .iter()
-            .map(|part| maybe(part, term, filter))
-            .max()
-            .unwrap_or(Maybe::No),
+        Expr::And(parts) => {
+            parts.iter().map(|part| maybe(part, term, filter)).min().unwrap_or(Maybe::Yes)
+        }
+        Expr::Or(parts) => {
+            parts.iter().map(|part| maybe(part, term, filter)).max().unwrap_or(Maybe::No)
+        }
         Expr::Not(part) => match maybe(part, term, filter) {
             Maybe::No => Maybe::Yes,
             Maybe::Maybe => Maybe::Maybe,
@@ -333,15 +325,11 @@ fn helping(
 ) -> Option<u64> {
     let holds = |truth: bool| (truth == want).then_some(0);
     let all = |parts: &[Expr]| {
-        let mut masks = parts
-            .iter()
-            .map(|part| helping(part, present, filter, want));
+        let mut masks = parts.iter().map(|part| helping(part, present, filter, want));
         masks.try_fold(0, |mask, part| part.map(|part| mask | part))
     };
     let any = |parts: &[Expr]| {
-        let masks = parts
-            .iter()
-            .filter_map(|part| helping(part, present, filter, want));
+        let masks = parts.iter().filter_map(|part| helping(part, present, filter, want));
         masks.reduce(|mask, part| mask | part)
     };
     match expr {

@@ -49,9 +49,8 @@ const WORDS: [&str; 30] = [
     "日本",
     "ǆ",
 ];
-const GAPS: [&str; 16] = [
-    " ", " ", "", "", "/", ": ", "-", ".", "\r", "\t", "(", ")", "\u{1b}[", "%", "=", "  ",
-];
+const GAPS: [&str; 16] =
+    [" ", " ", "", "", "/", ": ", "-", ".", "\r", "\t", "(", ")", "\u{1b}[", "%", "=", "  "];
 
 fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -64,9 +63,7 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
 
 fn line() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec((word(), select(&GAPS[..])), 0..5).prop_map(|parts| {
-        let parts = parts
-            .into_iter()
-            .map(|(word, gap)| [word, gap.as_bytes().to_vec()].concat());
+        let parts = parts.into_iter().map(|(word, gap)| [word, gap.as_bytes().to_vec()].concat());
         let mut line = parts.collect::<Vec<_>>().concat();
         line.retain(|byte| *byte != b'\n');
         line
@@ -77,9 +74,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 pub(crate) fn texts() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let text = prop::collection::vec(line(), 0..5);
     let text = text.prop_map(|lines| {
-        let lines = lines
-            .into_iter()
-            .map(|line| [line.as_slice(), b"\n"].concat());
+        let lines = lines.into_iter().map(|line| [line.as_slice(), b"\n"].concat());
         lines.collect::<Vec<_>>().concat()
     });
     prop::collection::vec(text, 1..5)
@@ -168,8 +163,5 @@ pub(crate) fn oracle(query: &Query, text: &[u8]) -> Vec<usize> {
         .build()
         .unwrap();
     let lines = lines_of(text).into_iter().enumerate();
-    lines
-        .filter(|(_, line)| regex.is_match(line))
-        .map(|(number, _)| number)
-        .collect()
+    lines.filter(|(_, line)| regex.is_match(line)).map(|(number, _)| number).collect()
 }

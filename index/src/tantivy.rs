@@ -57,9 +57,7 @@ struct Inner {
 
 impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Index")
-            .field("dir", &self.inner.dir)
-            .finish()
+        f.debug_struct("Index").field("dir", &self.inner.dir).finish()
     }
 }
 
@@ -67,20 +65,13 @@ impl Index {
     /// Creates an empty index in a directory, which is made if need be and must hold none.
     pub fn create(dir: &Path) -> Result<Index, Error> {
         if dir.join(META_FILE).exists() {
-            return Err(Error::Exists {
-                dir: dir.to_owned(),
-            });
+            return Err(Error::Exists { dir: dir.to_owned() });
         }
-        let io = |source| Error::Io {
-            path: dir.to_owned(),
-            source,
-        };
+        let io = |source| Error::Io { path: dir.to_owned(), source };
         fs::create_dir_all(dir.join(FOLDER)).map_err(io)?;
         let files = MmapDirectory::open(dir).map_err(|source| wrap(dir, source.into()))?;
         let version = format!("{VERSION}\n");
-        files
-            .atomic_write(Path::new(VERSION_FILE), version.as_bytes())
-            .map_err(io)?;
+        files.atomic_write(Path::new(VERSION_FILE), version.as_bytes()).map_err(io)?;
         let settings = IndexSettings::default();
         ::tantivy::Index::create(Shared(files), schema(), settings)
             .map_err(|source| wrap(dir, source))?;
@@ -90,19 +81,14 @@ impl Index {
     /// Opens an index. The directory may be read-only.
     pub fn open(dir: &Path) -> Result<Index, Error> {
         if !dir.join(META_FILE).exists() {
-            return Err(Error::Missing {
-                dir: dir.to_owned(),
-            });
+            return Err(Error::Missing { dir: dir.to_owned() });
         }
         check_version(dir)?;
         guard(dir, || {
             let files = MmapDirectory::open(dir)?;
             let engine = ::tantivy::Index::open(Shared(files.clone()))?;
             let terms = engine.schema().get_field("terms")?;
-            let reader = engine
-                .reader_builder()
-                .reload_policy(ReloadPolicy::Manual)
-                .try_into()?;
+            let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
             let inner = Inner {
                 dir: dir.to_owned(),
                 files,
@@ -112,9 +98,7 @@ impl Index {
                 through: AtomicU64::new(0),
                 flats: Mutex::default(),
             };
-            Ok(Index {
-                inner: Arc::new(inner),
-            })
+            Ok(Index { inner: Arc::new(inner) })
         })
         .and_then(|index| {
             index.read_through()?;
@@ -132,16 +116,8 @@ impl Index {
     pub fn reload(&self) -> Result<(), Error> {
         guard(&self.inner.dir, || self.inner.reader.reload())?;
         let searcher = self.inner.reader.searcher();
-        let live: Vec<String> = searcher
-            .segment_readers()
-            .iter()
-            .map(segment_name)
-            .collect();
-        let mut flats = self
-            .inner
-            .flats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let live: Vec<String> = searcher.segment_readers().iter().map(segment_name).collect();
+        let mut flats = self.inner.flats.lock().unwrap_or_else(PoisonError::into_inner);
         flats.retain(|segment, _| live.contains(segment));
         drop(flats);
         self.read_through()
@@ -156,10 +132,7 @@ impl Index {
     pub fn bytes(&self) -> Result<u64, Error> {
         let mut bytes = 0;
         for folder in [self.inner.dir.clone(), self.inner.dir.join(FOLDER)] {
-            let io = |source| Error::Io {
-                path: folder.clone(),
-                source,
-            };
+            let io = |source| Error::Io { path: folder.clone(), source };
             let entries = match fs::read_dir(&folder) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 entries => entries.map_err(io)?,
@@ -167,10 +140,7 @@ impl Index {
             for entry in entries {
                 // A merge may remove a file between its listing and this.
                 let meta = entry.map_err(io)?.metadata();
-                bytes += meta
-                    .ok()
-                    .filter(fs::Metadata::is_file)
-                    .map_or(0, |meta| meta.len());
+                bytes += meta.ok().filter(fs::Metadata::is_file).map_or(0, |meta| meta.len());
             }
         }
         Ok(bytes)
@@ -200,12 +170,7 @@ impl Index {
     /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.
     fn flat(&self, segment: &SegmentReader) -> ::tantivy::Result<Arc<Flat>> {
         let name = segment_name(segment);
-        let known = || {
-            self.inner
-                .flats
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let known = || self.inner.flats.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flat) = known().get(&name) {
             return Ok(flat.clone());
         }
@@ -235,17 +200,11 @@ fn schema() -> Schema {
 }
 
 fn check_version(dir: &Path) -> Result<(), Error> {
-    let damaged = || Error::Damaged {
-        dir: dir.to_owned(),
-        file: VERSION_FILE.to_owned(),
-    };
+    let damaged = || Error::Damaged { dir: dir.to_owned(), file: VERSION_FILE.to_owned() };
     let text = fs::read_to_string(dir.join(VERSION_FILE)).map_err(|_| damaged())?;
     let found: u32 = text.trim().parse().map_err(|_| damaged())?;
     if found != VERSION {
-        return Err(Error::Version {
-            dir: dir.to_owned(),
-            found: found.to_string(),
-        });
+        return Err(Error::Version { dir: dir.to_owned(), found: found.to_string() });
     }
     Ok(())
 }

@@ -37,12 +37,7 @@ pub(crate) struct Flat {
 
 impl Flat {
     fn empty() -> Flat {
-        Flat {
-            blob: vec![b'\n'],
-            split: 0,
-            tokens: 0,
-            lower: OnceLock::new(),
-        }
+        Flat { blob: vec![b'\n'], split: 0, tokens: 0, lower: OnceLock::new() }
     }
 
     /// Adds a token behind all others.
@@ -98,9 +93,7 @@ impl Flat {
         let body = self.encode();
         let numbers = [self.tokens, body.len() as u64, checksum(&body)];
         let mut file = MAGIC.to_vec();
-        numbers
-            .iter()
-            .for_each(|number| file.extend_from_slice(&number.to_le_bytes()));
+        numbers.iter().for_each(|number| file.extend_from_slice(&number.to_le_bytes()));
         file.extend_from_slice(&body);
         directory.atomic_write(&Flat::path(segment), &file)
     }
@@ -209,8 +202,7 @@ fn checksum(bytes: &[u8]) -> u64 {
     };
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
     let sum = words.fold(0xcbf2_9ce4_8422_2325, mix);
-    rest.iter()
-        .fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
+    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
 }
 
 #[cfg(test)]
@@ -225,20 +217,10 @@ mod tests {
     }
 
     fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
-        let lookup = Lookup {
-            piece,
-            place,
-            bytes: bytes.as_bytes().to_vec(),
-            fold,
-            full: false,
-        };
+        let lookup = Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false };
         let mut found = Vec::new();
         flat.scan(&lookup, |token| {
-            found.push(
-                String::from_utf8(token.to_vec())
-                    .unwrap()
-                    .replace('\u{1}', "."),
-            );
+            found.push(String::from_utf8(token.to_vec()).unwrap().replace('\u{1}', "."));
             true
         });
         found
@@ -263,15 +245,9 @@ mod tests {
         assert_eq!(found(&flat, true, End, "dea", false), [".0dea"]);
         assert_eq!(found(&flat, false, Whole, "dead", false), ["dead"]);
         assert_eq!(found(&flat, false, Whole, "dead", true), ["DEAd", "dead"]);
-        assert_eq!(
-            found(&flat, false, Start, "dead", true),
-            ["DEAd", "dead", "deadline"]
-        );
+        assert_eq!(found(&flat, false, Start, "dead", true), ["DEAd", "dead", "deadline"]);
         assert_eq!(found(&flat, false, End, "dead", false), ["dead", "undead"]);
-        assert_eq!(
-            found(&flat, false, Inside, "a", false),
-            ["aa", "dead", "deadline", "undead"]
-        );
+        assert_eq!(found(&flat, false, Inside, "a", false), ["aa", "dead", "deadline", "undead"]);
     }
 
     #[test]

@@ -71,11 +71,7 @@ pub fn for_each_token(text: &[u8], mut f: impl FnMut(&[u8])) {
             f(run);
         }
     }
-    if wide
-        && FOLDING_CHARS
-            .iter()
-            .any(|c| memchr::memmem::find(text, c).is_some())
-    {
+    if wide && FOLDING_CHARS.iter().any(|c| memchr::memmem::find(text, c).is_some()) {
         f(FOLDING);
     }
 }
@@ -105,16 +101,7 @@ mod tests {
     fn words_are_whole_and_ids_are_cut() {
         assert_eq!(
             tokens(b"error: x86 in deadbeef01,\rabc1 snake_case\n"),
-            [
-                "error",
-                "x86",
-                "in",
-                "\u{1}dead",
-                "\u{1}beef",
-                "\u{1}01",
-                "abc1",
-                "snake_case"
-            ]
+            ["error", "x86", "in", "\u{1}dead", "\u{1}beef", "\u{1}01", "abc1", "snake_case"]
         );
         assert_eq!(tokens("größe ü5 überall5".as_bytes()).len(), 2 + 3);
         assert!(tokens(b"").is_empty() && tokens(b" \n\t--\x1b[").is_empty());

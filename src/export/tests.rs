@@ -6,18 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::trace;
 
-const COLOUR: Style = Style {
-    colour: true,
-    sanitise: true,
-};
-const PLAIN: Style = Style {
-    colour: false,
-    sanitise: true,
-};
-const RAW: Style = Style {
-    colour: false,
-    sanitise: false,
-};
+const COLOUR: Style = Style { colour: true, sanitise: true };
+const PLAIN: Style = Style { colour: false, sanitise: true };
+const RAW: Style = Style { colour: false, sanitise: false };
 
 fn show(content: &[u8], style: Style) -> String {
     render_terminal(content, style).escape_ascii().to_string()
@@ -92,10 +83,7 @@ proptest! {
 fn colours_stay_if_asked_and_are_closed() {
     let line = b"\x1b[0K\x1b[36;1mTitle\x1b[0;m and \x1b[?25l\x1b]0;x\x07\x1b[38;5;0mrest";
     assert_eq!(show(line, PLAIN), "Title and rest");
-    assert_eq!(
-        show(line, COLOUR),
-        "\\x1b[36;1mTitle\\x1b[0;m and \\x1b[38;5;0mrest\\x1b[0m"
-    );
+    assert_eq!(show(line, COLOUR), "\\x1b[36;1mTitle\\x1b[0;m and \\x1b[38;5;0mrest\\x1b[0m");
     assert_eq!(show(b"\x1b[1mbold\x1b[m", COLOUR), "\\x1b[1mbold\\x1b[m");
     assert_eq!(show(b"\x1b[>4mkeys", COLOUR), "keys");
     let long = format!("\x1b[{}mx", "1;".repeat(100));
@@ -131,10 +119,7 @@ fn the_frame_of_an_offset_shows() {
 #[test]
 fn control_bytes_become_visible() {
     assert_eq!(sanitise("a\tb\n\x07\x7f\0"), "a\tb^J^G^?^@");
-    assert_eq!(
-        sanitise("\u{9b}31m \u{202e}x\u{2069}"),
-        "\\u{9b}31m \\u{202e}x\\u{2069}"
-    );
+    assert_eq!(sanitise("\u{9b}31m \u{202e}x\u{2069}"), "\\u{9b}31m \\u{202e}x\\u{2069}");
     assert_eq!(sanitise(b"\xff\xc3(\xe2\x82"), "\u{fffd}\u{fffd}(\u{fffd}");
     assert_eq!(sanitise("\x1b]0;title\x07"), "^[]0;title^G");
     assert_eq!(sanitise("naïve ✓"), "naïve ✓");
@@ -148,10 +133,7 @@ fn output_that_is_no_terminal_can_have_the_bytes_as_they_are() {
 
 #[test]
 fn html_shows_text_as_it_is() {
-    assert_eq!(
-        escape_html("<a href=\"x\">&'"),
-        "&lt;a href=&quot;x&quot;&gt;&amp;&#39;"
-    );
+    assert_eq!(escape_html("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
     assert_eq!(escape_html(b"\xff\0\t\n"), "\u{fffd}\u{fffd}\t\n");
 }
 

@@ -135,18 +135,8 @@ pub(crate) struct Whole<T> {
 impl<T: Take> Body<T> {
     /// Begins a body of at most `limit` decoded bytes.
     pub(crate) fn new(coding: Coding, taker: T, limit: u64) -> Self {
-        let meter = Meter {
-            taker,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-            limit,
-            fault: None,
-        };
-        Self {
-            coding,
-            decoder: Err(Some(meter)),
-            wire_bytes: 0,
-        }
+        let meter = Meter { taker, hasher: blake3::Hasher::new(), bytes: 0, limit, fault: None };
+        Self { coding, decoder: Err(Some(meter)), wire_bytes: 0 }
     }
 
     /// Takes the next bytes from the wire.
@@ -156,18 +146,13 @@ impl<T: Take> Body<T> {
         };
         self.wire_bytes += bytes.len() as u64;
         if let Err(waiting) = &mut self.decoder {
-            let meter = waiting
-                .take()
-                .expect("the meter leaves only when a decoder is made");
+            let meter = waiting.take().expect("the meter leaves only when a decoder is made");
             self.decoder = Ok(decoder(self.coding, *first, meter));
         }
         let Ok(decoder) = &mut self.decoder else {
             return Ok(());
         };
-        decoder
-            .writer()
-            .write_all(bytes)
-            .map_err(|error| judge(decoder.meter(), &error))
+        decoder.writer().write_all(bytes).map_err(|error| judge(decoder.meter(), &error))
     }
 
     /// Ends the body, which must be whole as far as its coding tells.
@@ -204,11 +189,7 @@ fn decoder<T: Take>(coding: Coding, first: u8, meter: Meter<T>) -> Decoder<T> {
 
 fn end<T>(meter: io::Result<Meter<T>>) -> Result<Whole<T>, Fault> {
     let meter = meter.map_err(|error| Fault::Coding(error.to_string()))?;
-    Ok(Whole {
-        taker: meter.taker,
-        bytes: meter.bytes,
-        hash: meter.hasher.finalize(),
-    })
+    Ok(Whole { taker: meter.taker, bytes: meter.bytes, hash: meter.hasher.finalize() })
 }
 
 fn judge<T>(meter: &mut Meter<T>, error: &io::Error) -> Fault {

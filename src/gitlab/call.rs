@@ -26,38 +26,22 @@ impl Call {
     pub(crate) fn get(http: &Http, path: &str) -> Result<Self, Error> {
         let url = Url::parse(&format!("{}{path}", http.base))
             .map_err(|_| unusable("the host and the path make no address"))?;
-        Ok(Self {
-            method: Method::GET,
-            url,
-            body: None,
-            json: true,
-            whoami: false,
-        })
+        Ok(Self { method: Method::GET, url, body: None, json: true, whoami: false })
     }
 
     /// Asks who the token belongs to.
     pub(crate) fn whoami(http: &Http) -> Result<Self, Error> {
-        Ok(Self {
-            whoami: true,
-            ..Self::get(http, "/user")?
-        })
+        Ok(Self { whoami: true, ..Self::get(http, "/user")? })
     }
 
     /// Changes something, with a JSON object of parameters.
     pub(crate) fn post(http: &Http, path: &str, body: Option<String>) -> Result<Self, Error> {
-        Ok(Self {
-            method: Method::POST,
-            body,
-            ..Self::get(http, path)?
-        })
+        Ok(Self { method: Method::POST, body, ..Self::get(http, path)? })
     }
 
     /// Asks for bytes as they are.
     pub(crate) fn plain(self) -> Self {
-        Self {
-            json: false,
-            ..self
-        }
+        Self { json: false, ..self }
     }
 
     /// Adds parameters.

@@ -233,11 +233,7 @@ impl Error {
         } else if source.is_connect() && is_tls(&source) {
             Self::Tls { url, source }
         } else if source.is_connect() {
-            Self::Connect {
-                url,
-                dns: source.is_dns(),
-                source,
-            }
+            Self::Connect { url, dns: source.is_dns(), source }
         } else {
             Self::Interrupted { url, source }
         }
@@ -245,10 +241,7 @@ impl Error {
 
     /// An answer that is damaged.
     pub(crate) fn malformed(url: &str, reason: impl Into<String>) -> Self {
-        Self::Malformed {
-            url: url.to_owned(),
-            reason: reason.into(),
-        }
+        Self::Malformed { url: url.to_owned(), reason: reason.into() }
     }
 }
 

@@ -39,10 +39,7 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 fn http_date(value: &str) -> Option<Timestamp> {
     // RFC 9110 wants readers to forgive a wrong weekday no more than any other digit; being
     // lenient costs nothing here.
-    DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(value)
-        .ok()
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value).ok()
 }
 
 /// Returns how long the server asks to wait: `Retry-After`, else the end of the window.
@@ -83,12 +80,8 @@ fn is_window(secs: i64) -> bool {
 /// Returns the time until the rate limit's window ends.
 fn window_left(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let reset = i64::try_from(number(headers, "ratelimit-reset")?).ok()?;
-    let left = waits_until(reset, headers, now)
-        .into_iter()
-        .flatten()
-        .find(|left| is_window(*left));
-    left.and_then(|left| u64::try_from(left).ok())
-        .map(Duration::from_secs)
+    let left = waits_until(reset, headers, now).into_iter().flatten().find(|left| is_window(*left));
+    left.and_then(|left| u64::try_from(left).ok()).map(Duration::from_secs)
 }
 
 /// What is left of the server's budget.
@@ -162,32 +155,24 @@ fn place_in(link: &str) -> Next {
 
 /// Finds the target of `rel="next"` among the links (RFC 8288).
 fn next_link(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all("link")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(|value| {
-            let mut rest = value;
-            while let Some((_, after)) = rest.split_once('<') {
-                let (target, tail) = after.split_once('>')?;
-                let params = tail.split('<').next().unwrap_or_default();
-                if params.split([';', ',']).any(is_next) {
-                    return Some(target.to_owned());
-                }
-                rest = tail;
+    headers.get_all("link").iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
+        let mut rest = value;
+        while let Some((_, after)) = rest.split_once('<') {
+            let (target, tail) = after.split_once('>')?;
+            let params = tail.split('<').next().unwrap_or_default();
+            if params.split([';', ',']).any(is_next) {
+                return Some(target.to_owned());
             }
-            None
-        })
+            rest = tail;
+        }
+        None
+    })
 }
 
 fn is_next(param: &str) -> bool {
     param.trim().split_once('=').is_some_and(|(key, value)| {
         key.trim().eq_ignore_ascii_case("rel")
-            && value
-                .trim()
-                .trim_matches('"')
-                .split(' ')
-                .any(|rel| rel.eq_ignore_ascii_case("next"))
+            && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
     })
 }
 
@@ -209,9 +194,7 @@ pub(crate) fn named(headers: &HeaderMap) -> Named {
     };
     let name = value.split(';').find_map(|part| {
         let (key, name) = part.split_once('=')?;
-        key.trim()
-            .eq_ignore_ascii_case("filename")
-            .then(|| name.trim().trim_matches('"'))
+        key.trim().eq_ignore_ascii_case("filename").then(|| name.trim().trim_matches('"'))
     });
     match name {
         None => Named::Nothing,

@@ -63,11 +63,7 @@ impl Http {
             origin: Url::parse(&base).map_err(|_| unusable("the host is no address"))?,
             base,
             token: options.auth.header()?,
-            pacer: Pacer::new(
-                options.interval()?,
-                retries.rate_limit_delay,
-                retries.max_wait,
-            ),
+            pacer: Pacer::new(options.interval()?, retries.rate_limit_delay, retries.max_wait),
             auth: options.auth,
             retries,
             max_json_bytes: options.max_json_bytes,
@@ -99,26 +95,15 @@ impl Http {
 
     async fn reply(&self, call: &Call, forgiving: bool) -> Result<Reply, Error> {
         let response = self.send(call).await?;
-        let (url, status, headers) = (
-            place(response.url()),
-            response.status().as_u16(),
-            response.headers().clone(),
-        );
-        let body = self
-            .read(response, Vec::new(), self.max_json_bytes)
-            .await?
-            .taker;
+        let (url, status, headers) =
+            (place(response.url()), response.status().as_u16(), response.headers().clone());
+        let body = self.read(response, Vec::new(), self.max_json_bytes).await?.taker;
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(Error::malformed(&url, "the body is empty"));
         }
         if wire::is_html(headers::text(&headers, "content-type"), &body) {
             let title = wire::title(&body).map(|title| self.scrub(title));
-            return Err(Error::NotJson {
-                url,
-                status,
-                html: true,
-                title,
-            });
+            return Err(Error::NotJson { url, status, html: true, title });
         }
         let text = match String::from_utf8(body) {
             Ok(text) => text,
@@ -126,12 +111,7 @@ impl Http {
             Err(_) => return Err(Error::malformed(&url, "the JSON is not UTF-8")),
         };
         if !text.trim_start().starts_with(['{', '[']) {
-            return Err(Error::NotJson {
-                url,
-                status,
-                html: false,
-                title: None,
-            });
+            return Err(Error::NotJson { url, status, html: false, title: None });
         }
         Ok(Reply { text, headers })
     }
@@ -157,13 +137,10 @@ impl Http {
         let started = if elsewhere {
             Instant::now()
         } else {
-            self.pacer
-                .turn()
-                .await
-                .map_err(|TooLong(wait)| Error::RateLimited {
-                    url: url.clone(),
-                    retry_after: Some(wait),
-                })?
+            self.pacer.turn().await.map_err(|TooLong(wait)| Error::RateLimited {
+                url: url.clone(),
+                retry_after: Some(wait),
+            })?
         };
         let coding = if call.json { "gzip" } else { "identity" };
         let mut request = self
@@ -177,29 +154,20 @@ impl Http {
             request = request.header(name, value);
         }
         if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         self.counts.requested();
-        let response = request
-            .send()
-            .await
-            .map_err(|error| Error::network(url, error))?;
+        let response = request.send().await.map_err(|error| Error::network(url, error))?;
         if !elsewhere {
             self.server_clock.note(response.headers(), Instant::now());
         }
         if !elsewhere && response.status() != StatusCode::TOO_MANY_REQUESTS {
-            self.pacer
-                .succeed(started, headers::budget(response.headers(), (self.clock)()));
+            self.pacer.succeed(started, headers::budget(response.headers(), (self.clock)()));
         } else if !elsewhere {
             let asked = headers::retry_after(response.headers(), (self.clock)());
             self.counts.rate_limited();
             let wait = self.pacer.close(started, asked);
-            return Err(Error::RateLimited {
-                url: place(response.url()),
-                retry_after: Some(wait),
-            });
+            return Err(Error::RateLimited { url: place(response.url()), retry_after: Some(wait) });
         }
         Ok(response)
     }
@@ -210,28 +178,15 @@ impl Http {
         let headers = response.headers().clone();
         let code = status.as_u16();
         if trail.is_elsewhere(&self.origin) && matches!(code, 401 | 403) {
-            return Error::Elsewhere {
-                url: call.place(),
-                host: host(trail.here()),
-                status: code,
-            };
+            return Error::Elsewhere { url: call.place(), host: host(trail.here()), status: code };
         }
         // What can be read of the body only explains; the status decides.
         let body = self.beginning(response).await;
         let html = wire::is_html(headers::text(&headers, "content-type"), &body);
-        let found = if html {
-            wire::title(&body)
-        } else {
-            wire::message(&body)
-        };
+        let found = if html { wire::title(&body) } else { wire::message(&body) };
         if html && matches!(code, 403 | 404) {
             let title = found.map(|title| self.scrub(title));
-            return Error::NotJson {
-                url,
-                status: code,
-                html,
-                title,
-            };
+            return Error::NotJson { url, status: code, html, title };
         }
         let reason = status.canonical_reason().unwrap_or("no reason given");
         let message = found.map_or_else(|| reason.to_owned(), |text| self.scrub(text));
@@ -259,10 +214,7 @@ impl Http {
         let url = place(response.url());
         let fault = |fault| match fault {
             Fault::Coding(reason) => Error::malformed(&url, reason),
-            Fault::TooLarge(limit) => Error::TooLarge {
-                url: url.clone(),
-                limit,
-            },
+            Fault::TooLarge(limit) => Error::TooLarge { url: url.clone(), limit },
             Fault::Taker(error) => Error::Io(error),
         };
         let announced = response.content_length();
@@ -280,10 +232,7 @@ impl Http {
             }
         }
         if announced.is_some_and(|announced| announced != body.wire_bytes) {
-            return Err(Error::malformed(
-                &url,
-                "the length is not the one announced",
-            ));
+            return Err(Error::malformed(&url, "the length is not the one announced"));
         }
         body.finish().map_err(&fault)
     }
@@ -310,24 +259,11 @@ fn coding(response: &Response) -> Result<Coding, Fault> {
 /// Makes an error of a status that is no success.
 fn by_status(code: u16, url: String, message: String, retry_after: Option<Duration>) -> Error {
     match code {
-        401 => Error::Unauthorized {
-            url,
-            message,
-            token_accepted: false,
-        },
+        401 => Error::Unauthorized { url, message, token_accepted: false },
         403 => Error::Forbidden { url, message },
         404 => Error::NotFound { url, message },
-        408 | 429 | 500..=599 => Error::Server {
-            url,
-            status: code,
-            message,
-            retry_after,
-        },
-        400..=499 => Error::Refused {
-            url,
-            status: code,
-            message,
-        },
+        408 | 429 | 500..=599 => Error::Server { url, status: code, message, retry_after },
+        400..=499 => Error::Refused { url, status: code, message },
         _ => Error::malformed(&url, format!("the status is {code}")),
     }
 }

@@ -31,10 +31,7 @@ pub type Played = Received<Job>;
 /// Makes `scope=x` of one and `scope[]=x&scope[]=y` of many.
 fn scope_query(scope: &[Scope]) -> Vec<(String, String)> {
     let key = if scope.len() == 1 { "scope" } else { "scope[]" };
-    scope
-        .iter()
-        .map(|status| (key.to_owned(), status.as_str().to_owned()))
-        .collect()
+    scope.iter().map(|status| (key.to_owned(), status.as_str().to_owned())).collect()
 }
 
 impl Client {
@@ -52,8 +49,7 @@ impl Client {
         cursor: &Cursor,
     ) -> Result<Page<Job>, Error> {
         let path = format!("/projects/{}/jobs", project.into());
-        self.page(&Listing::new(path, scope_query(scope)).by_keyset(), cursor)
-            .await
+        self.page(&Listing::new(path, scope_query(scope)).by_keyset(), cursor).await
     }
 
     /// Fetches all jobs of a pipeline, retried ones included.
@@ -98,14 +94,8 @@ impl Client {
         project: impl Into<ProjectRef>,
         job: JobId,
     ) -> Result<Received<Job>, Error> {
-        let call = Call::get(
-            &self.http,
-            &format!("/projects/{}/jobs/{job}", project.into()),
-        )?;
-        let received = self
-            .http
-            .json(&call, |reply| wire::object::<Job>(&reply.text))
-            .await?;
+        let call = Call::get(&self.http, &format!("/projects/{}/jobs/{job}", project.into()))?;
+        let received = self.http.json(&call, |reply| wire::object::<Job>(&reply.text)).await?;
         if received.value.id == job {
             Ok(received)
         } else {
@@ -182,8 +172,6 @@ impl Client {
     ) -> Result<Received<Job>, Error> {
         let path = format!("/projects/{project}/jobs/{job}/{action}");
         let call = Call::post(&self.http, &path, body)?;
-        self.http
-            .json(&call, |reply| wire::object(&reply.text))
-            .await
+        self.http.json(&call, |reply| wire::object(&reply.text)).await
     }
 }

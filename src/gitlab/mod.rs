@@ -53,9 +53,7 @@ impl Client {
     ///
     /// [`Error::Options`] for an unusable address, token, rate or certificate file.
     pub fn new(options: ClientOptions) -> Result<Self, Error> {
-        Ok(Self {
-            http: Arc::new(http::Http::new(options)?),
-        })
+        Ok(Self { http: Arc::new(http::Http::new(options)?) })
     }
 
     /// Returns what was sent and received so far.
@@ -79,8 +77,6 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("api", &self.http.base)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("api", &self.http.base).finish_non_exhaustive()
     }
 }

@@ -185,14 +185,10 @@ impl ClientOptions {
             }
             builder = builder.tls_certs_merge(bundle);
         }
-        builder
-            .build()
-            .map_err(|error| unusable(&error.without_url().to_string()))
+        builder.build().map_err(|error| unusable(&error.without_url().to_string()))
     }
 }
 
 pub(crate) fn unusable(reason: &str) -> Error {
-    Error::Options {
-        reason: reason.to_owned(),
-    }
+    Error::Options { reason: reason.to_owned() }
 }

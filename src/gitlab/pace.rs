@@ -56,9 +56,7 @@ impl State {
 
     /// Takes the turn, or says when to ask again.
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        let free_at = self
-            .gate
-            .map_or(self.next_slot, |gate| gate.max(self.next_slot));
+        let free_at = self.gate.map_or(self.next_slot, |gate| gate.max(self.next_slot));
         if now < free_at {
             return Err(free_at);
         }
@@ -92,13 +90,9 @@ impl State {
             self.own_wait = self.first_wait;
         }
         let Some(budget) = budget else { return };
-        let low = budget
-            .limit
-            .map_or(LOW_BUDGET, |limit| limit / LOW_BUDGET_PARTS);
+        let low = budget.limit.map_or(LOW_BUDGET, |limit| limit / LOW_BUDGET_PARTS);
         self.spread = (budget.remaining <= low && !budget.window.is_zero()).then(|| {
-            let shares = u32::try_from(budget.remaining)
-                .unwrap_or(u32::MAX)
-                .saturating_add(1);
+            let shares = u32::try_from(budget.remaining).unwrap_or(u32::MAX).saturating_add(1);
             (budget.window / shares, now + budget.window)
         });
     }
@@ -135,11 +129,7 @@ impl Pacer {
 
     /// Waits until a request may start and returns when that was.
     pub(crate) async fn turn(&self) -> Result<Instant, TooLong> {
-        let _turn = self
-            .turnstile
-            .acquire()
-            .await
-            .expect("the turnstile is never closed");
+        let _turn = self.turnstile.acquire().await.expect("the turnstile is never closed");
         loop {
             let now = Instant::now();
             let Err(free_at) = self.state().take(now) else {

@@ -75,18 +75,10 @@ impl FromStr for Cursor {
             return Err(InvalidCursor);
         }
         if let Some(page) = text.strip_prefix("page=") {
-            return page
-                .parse()
-                .map(|page| Self(Step::Number(page)))
-                .map_err(|_| InvalidCursor);
+            return page.parse().map(|page| Self(Step::Number(page))).map_err(|_| InvalidCursor);
         }
-        let keys: Vec<_> = url::form_urlencoded::parse(text.as_bytes())
-            .into_owned()
-            .collect();
-        match keys.is_empty()
-            || keys
-                .iter()
-                .any(|(key, value)| key.is_empty() || value.is_empty())
+        let keys: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        match keys.is_empty() || keys.iter().any(|(key, value)| key.is_empty() || value.is_empty())
         {
             true => Err(InvalidCursor),
             false => Ok(Self(Step::Keys(keys))),
@@ -105,20 +97,12 @@ pub(crate) struct Listing<T> {
 
 impl<T: Entity> Listing<T> {
     pub(crate) fn new(path: String, query: Vec<(String, String)>) -> Self {
-        Self {
-            path,
-            query,
-            keyset: false,
-            kind: PhantomData,
-        }
+        Self { path, query, keyset: false, kind: PhantomData }
     }
 
     /// Asks for paging by keyset, where the server knows it.
     pub(crate) fn by_keyset(self) -> Self {
-        Self {
-            keyset: true,
-            ..self
-        }
+        Self { keyset: true, ..self }
     }
 
     fn call(&self, http: &Http, step: &Step, keyset: bool) -> Result<Call, Error> {
@@ -188,9 +172,7 @@ impl Client {
                 Ok(looked) => return self.believe(&call, step, looked).await,
                 // Old servers, or those which cannot do it for this list. If it was something
                 // else that they refused, they will refuse again.
-                Err(Error::Refused {
-                    status: 400 | 405, ..
-                }) if keyset && *step == Step::First => {
+                Err(Error::Refused { status: 400 | 405, .. }) if keyset && *step == Step::First => {
                     keyset = false;
                 }
                 Err(error) => return Err(error),
@@ -227,12 +209,7 @@ impl Client {
 
     /// Begins to walk a list.
     fn walk<T: Entity>(&self, listing: Listing<T>) -> Pages<T> {
-        Pages {
-            client: self.clone(),
-            listing,
-            next: Some(Cursor::default()),
-            seen: HashSet::new(),
-        }
+        Pages { client: self.clone(), listing, next: Some(Cursor::default()), seen: HashSet::new() }
     }
 
     /// Fetches a whole list, in one page without a next.
@@ -257,9 +234,7 @@ pub(crate) struct Pages<T> {
 
 impl<T> fmt::Debug for Pages<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages")
-            .field("next", &self.next)
-            .finish_non_exhaustive()
+        f.debug_struct("Pages").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
@@ -276,15 +251,9 @@ impl<T: Entity> Pages<T> {
         };
         let page = self.client.page(&self.listing, &cursor).await?;
         self.seen.insert(cursor);
-        let circle = page
-            .next
-            .as_ref()
-            .is_some_and(|next| self.seen.contains(next));
+        let circle = page.next.as_ref().is_some_and(|next| self.seen.contains(next));
         if circle || self.seen.len() >= MAX_PAGES {
-            return Err(Error::malformed(
-                &self.listing.path,
-                "the list does not end",
-            ));
+            return Err(Error::malformed(&self.listing.path, "the list does not end"));
         }
         self.next.clone_from(&page.next);
         Ok(Some(page))

@@ -38,8 +38,7 @@ impl From<&ProjectRef> for ProjectRef {
 impl From<&str> for ProjectRef {
     /// Takes digits for an id, as GitLab does.
     fn from(text: &str) -> Self {
-        text.parse()
-            .map_or_else(|_| Self::Path(text.trim_matches('/').to_owned()), Self::Id)
+        text.parse().map_or_else(|_| Self::Path(text.trim_matches('/').to_owned()), Self::Id)
     }
 }
 
@@ -155,9 +154,7 @@ impl Client {
         project: impl Into<ProjectRef>,
     ) -> Result<Received<Project>, Error> {
         let call = Call::get(&self.http, &format!("/projects/{}", project.into()))?;
-        self.http
-            .json(&call, |reply| wire::object(&reply.text))
-            .await
+        self.http.json(&call, |reply| wire::object(&reply.text)).await
     }
 
     /// Fetches one page of projects, by falling id.
@@ -172,8 +169,7 @@ impl Client {
     ) -> Result<Page<Project>, Error> {
         let mut query = filter.query();
         query.push(("order_by".into(), "id".into()));
-        self.page(&Listing::new("/projects".into(), query).by_keyset(), cursor)
-            .await
+        self.page(&Listing::new("/projects".into(), query).by_keyset(), cursor).await
     }
 
     /// Fetches all projects.
@@ -184,8 +180,7 @@ impl Client {
     pub async fn projects(&self, filter: &ProjectFilter) -> Result<Page<Project>, Error> {
         let mut query = filter.query();
         query.push(("order_by".into(), "id".into()));
-        self.whole(Listing::new("/projects".into(), query).by_keyset())
-            .await
+        self.whole(Listing::new("/projects".into(), query).by_keyset()).await
     }
 
     /// Fetches all projects of a group and its subgroups.
@@ -200,8 +195,7 @@ impl Client {
     ) -> Result<Page<Project>, Error> {
         let mut query = filter.query();
         query.push(("include_subgroups".into(), "true".into()));
-        self.whole(Listing::new(format!("/groups/{group}/projects"), query))
-            .await
+        self.whole(Listing::new(format!("/groups/{group}/projects"), query)).await
     }
 
     /// Fetches one page of a project's pipelines.
@@ -231,9 +225,7 @@ impl Client {
     ) -> Result<Received<Pipeline>, Error> {
         let path = format!("/projects/{}/pipelines/{pipeline}", project.into());
         let call = Call::get(&self.http, &path)?;
-        self.http
-            .json(&call, |reply| wire::object(&reply.text))
-            .await
+        self.http.json(&call, |reply| wire::object(&reply.text)).await
     }
 
     /// Fetches the server's version, or `None` where the token may not know it.
@@ -243,11 +235,7 @@ impl Client {
     /// As every request, but not for 401, 403 and 404.
     pub async fn version(&self) -> Result<Option<Version>, Error> {
         let call = Call::get(&self.http, "/version")?;
-        match self
-            .http
-            .json(&call, |reply| wire::object::<Version>(&reply.text))
-            .await
-        {
+        match self.http.json(&call, |reply| wire::object::<Version>(&reply.text)).await {
             Ok(received) => Ok(Some(received.value)),
             Err(Error::Unauthorized { .. } | Error::Forbidden { .. } | Error::NotFound { .. }) => {
                 Ok(None)
@@ -263,8 +251,6 @@ impl Client {
     /// [`Error::Unauthorized`] if the token is not good.
     pub async fn whoami(&self) -> Result<Received<User>, Error> {
         let call = Call::whoami(&self.http)?;
-        self.http
-            .json(&call, |reply| wire::object(&reply.text))
-            .await
+        self.http.json(&call, |reply| wire::object(&reply.text)).await
     }
 }

@@ -27,9 +27,7 @@ pub(crate) struct Trail {
 impl Trail {
     /// Begins at the address asked for.
     pub(crate) fn new(start: &Url) -> Self {
-        Self {
-            visited: vec![start.clone()],
-        }
+        Self { visited: vec![start.clone()] }
     }
 
     /// Returns the address to ask now.
@@ -44,18 +42,13 @@ impl Trail {
 
     /// Goes where the answer points.
     pub(crate) fn follow(&mut self, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
-        let refused = |reason: &str| Error::Redirect {
-            url: place(self.here()),
-            reason: reason.to_owned(),
-        };
+        let refused =
+            |reason: &str| Error::Redirect { url: place(self.here()), reason: reason.to_owned() };
         if method != Method::GET {
             return Err(refused("only reads are redirected"));
         }
         let Some(location) = headers::text(headers, "location") else {
-            return Err(Error::malformed(
-                &place(self.here()),
-                "it redirects to nowhere",
-            ));
+            return Err(Error::malformed(&place(self.here()), "it redirects to nowhere"));
         };
         let Ok(mut next) = self.here().join(location) else {
             return Err(refused("the address it names is none"));

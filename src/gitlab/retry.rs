@@ -30,11 +30,7 @@ pub(crate) struct Tries {
 
 impl Tries {
     pub(crate) fn new() -> Self {
-        Self {
-            failed: 0,
-            rate_limited: 0,
-            unauthorized: 0,
-        }
+        Self { failed: 0, rate_limited: 0, unauthorized: 0 }
     }
 
     /// Returns how often the request failed.
@@ -54,11 +50,7 @@ impl Tries {
                 self.rate_limited += 1;
                 let patient = self.rate_limited <= http.retries.max_rate_limited;
                 // The pacer's gate does the waiting, for all clones alike.
-                return if patient && http.fits(error.retry_after()) {
-                    Ok(())
-                } else {
-                    Err(error)
-                };
+                return if patient && http.fits(error.retry_after()) { Ok(()) } else { Err(error) };
             }
             Error::Unauthorized { .. } => self.doubt(http, call, error).await?,
             error => {
@@ -83,11 +75,7 @@ impl Tries {
         let Error::Unauthorized { url, message, .. } = error else {
             return Ok(error);
         };
-        let judged = |token_accepted| Error::Unauthorized {
-            url,
-            message,
-            token_accepted,
-        };
+        let judged = |token_accepted| Error::Unauthorized { url, message, token_accepted };
         if self.unauthorized < REFUSALS_TO_BELIEVE {
             return Ok(judged(false));
         }
@@ -103,9 +91,7 @@ impl Tries {
 
     fn limit(&self, http: &Http, error: &Error) -> u32 {
         let most = http.retries.max_attempts;
-        let refused = error
-            .status()
-            .is_some_and(|status| (400..500).contains(&status));
+        let refused = error.status().is_some_and(|status| (400..500).contains(&status));
         match error {
             Error::NotJson { .. } if refused => most.min(MAX_REFUSED_PAGES),
             _ => most,
@@ -117,17 +103,12 @@ impl Tries {
     fn wait(&self, http: &Http, call: &Call, error: &Error) -> Duration {
         let retries = &http.retries;
         let doublings = self.failed.saturating_sub(1).min(16);
-        let full = retries
-            .base_delay
-            .saturating_mul(1 << doublings)
-            .min(retries.max_delay);
+        let full = retries.base_delay.saturating_mul(1 << doublings).min(retries.max_delay);
         let mut hasher = DefaultHasher::new();
         (call.url.as_str(), self.failed).hash(&mut hasher);
         let chance = u32::from(hasher.finish().to_le_bytes()[0]);
         let wait = full - full * chance / 512;
-        let asked = error
-            .retry_after()
-            .map_or(Duration::ZERO, |wait| wait.min(retries.max_delay));
+        let asked = error.retry_after().map_or(Duration::ZERO, |wait| wait.min(retries.max_delay));
         wait.max(asked)
     }
 }

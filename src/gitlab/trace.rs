@@ -129,35 +129,22 @@ async fn once(
     }
     if response.status().as_u16() != 200 {
         let status = response.status().as_u16();
-        return Err(Error::malformed(
-            &url,
-            format!("the status of a log is not {status}"),
-        ));
+        return Err(Error::malformed(&url, format!("the status of a log is not {status}")));
     }
     let vouched = match headers::named(response.headers()) {
         Named::Job(named) if named != job => {
-            return Err(Error::malformed(
-                &url,
-                format!("it is the log of job {named}"),
-            ));
+            return Err(Error::malformed(&url, format!("it is the log of job {named}")));
         }
         Named::Job(_) if kind.is_some() && is_framed(&response) => Vouched::Yes,
         _ => Vouched::No,
     };
-    let Whole { bytes, hash, .. } = http
-        .read(response, Sink(sink), http.max_trace_bytes)
-        .await?;
+    let Whole { bytes, hash, .. } = http.read(response, Sink(sink), http.max_trace_bytes).await?;
     Ok((TraceHead { bytes, hash }, vouched))
 }
 
 /// Returns whether a content type may be that of a trace; storages send the second.
 fn is_plain(kind: &str) -> bool {
-    let kind = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "text/plain" || kind == "application/octet-stream"
 }
 

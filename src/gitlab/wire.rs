@@ -54,37 +54,25 @@ pub struct Page<T> {
 
 impl<T> Default for Page<T> {
     fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            bad: Vec::new(),
-            next: None,
-        }
+        Self { items: Vec::new(), bad: Vec::new(), next: None }
     }
 }
 
 /// Reads one object.
 pub(crate) fn object<T: Entity>(text: &str) -> Result<Received<T>, String> {
     let fields = Fields::parse(text)?;
-    Ok(Received {
-        value: T::read(&fields)?,
-        raw: text.trim().into(),
-    })
+    Ok(Received { value: T::read(&fields)?, raw: text.trim().into() })
 }
 
 /// Reads a list of objects; the next page is the caller's to add.
 pub(crate) fn list<T: Entity>(text: &str) -> Result<Page<T>, String> {
     let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| describe(&error))?;
-    let mut page = Page {
-        items: Vec::with_capacity(elements.len()),
-        ..Page::default()
-    };
+    let mut page = Page { items: Vec::with_capacity(elements.len()), ..Page::default() };
     for element in elements {
         match object(element.get()) {
             Ok(received) => page.items.push(received),
             Err(reason) => page.bad.push(BadItem {
-                id: Fields::parse(element.get())
-                    .ok()
-                    .and_then(|fields| fields.u64("id")),
+                id: Fields::parse(element.get()).ok().and_then(|fields| fields.u64("id")),
                 reason,
                 raw: element.get().into(),
             }),
@@ -139,10 +127,7 @@ fn flatten(value: &Value, parts: &mut Vec<String>) {
 /// Makes outside text fit for one line: no control characters, not too long.
 pub(crate) fn clean(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let line = words
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MAX_MESSAGE_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
@@ -162,12 +147,7 @@ pub(crate) fn is_html(content_type: Option<&str>, body: &[u8]) -> bool {
 
 /// Returns whether a `Content-Type` is that of a page.
 pub(crate) fn is_html_type(content_type: &str) -> bool {
-    let kind = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "text/html" || kind == "application/xhtml+xml"
 }
 

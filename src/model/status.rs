@@ -67,10 +67,7 @@ impl Status {
     /// Returns whether the job has ended. An unknown word counts as not ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        matches!(
-            self,
-            Self::Success | Self::Failed | Self::Canceled | Self::Skipped
-        )
+        matches!(self, Self::Success | Self::Failed | Self::Canceled | Self::Skipped)
     }
 }
 

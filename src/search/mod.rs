@@ -254,7 +254,7 @@ async fn add_unindexed(
 }
 
 fn sort(logs: &mut [Log], oldest: bool) {
-    logs.sort_by(|a, b| (b.job, b.trace).cmp(&(a.job, a.trace)));
+    logs.sort_by_key(|log| std::cmp::Reverse((log.job, log.trace)));
     if oldest {
         logs.reverse();
     }
@@ -284,15 +284,10 @@ async fn add_without_candidates(
 }
 
 /// Joins logs with their rows; a log that stands for its job no longer is dropped.
-async fn join_rows(
-    store: &Store,
-    logs: &[Log],
-    summary: &mut Summary,
-) -> anyhow::Result<Vec<Job>> {
+async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow::Result<Vec<Job>> {
     let ids: Vec<JobId> = logs.iter().map(|l| JobId(l.job)).collect();
     let rows = store.catalogue().jobs_by_id(&ids).await?;
-    let rows: HashMap<u64, Arc<JobRow>> =
-        rows.into_iter().map(|r| (r.id.0, Arc::new(r))).collect();
+    let rows: HashMap<u64, Arc<JobRow>> = rows.into_iter().map(|r| (r.id.0, Arc::new(r))).collect();
     let traces: Vec<TraceId> = logs.iter().map(|l| TraceId(l.trace)).filter(|t| t.0 > 0).collect();
     let mut places: HashMap<u64, TraceRow> = HashMap::new();
     for trace in store.catalogue().traces(&traces).await? {

@@ -128,7 +128,7 @@ impl Verifier {
         };
         let mut results: Vec<(usize, Outcome)> = Vec::with_capacity(jobs.len());
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             results.extend(work());
             for other in others {
                 results.extend(other.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
@@ -141,7 +141,8 @@ impl Verifier {
     fn log(&self, job: &Job, limit: Option<u64>) -> Outcome {
         let mut outcome = Outcome::default();
         if let Err(e) = self.verify(job, limit, &mut outcome) {
-            let source = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
+            let source =
+                std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
             outcome.unreadable = Some((job.row.id, format!("{e}{source}")));
         }
         outcome

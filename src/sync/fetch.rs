@@ -52,7 +52,9 @@ impl Run {
                 };
                 self.send(Message::State { item, state }).await;
             }
-            Outcome::Failed(error) if error.is_transient() && item.tries < TRIES && !is_gone(&error) => {
+            Outcome::Failed(error)
+                if error.is_transient() && item.tries < TRIES && !is_gone(&error) =>
+            {
                 tracing::debug!(job = %item.job, "{}", reason(&error));
                 return self.queue.put_back(item);
             }
@@ -75,7 +77,10 @@ impl Run {
                 Err(gitlab::Error::NotFound { .. }) => self.without_trace(item).await,
                 Err(gitlab::Error::Forbidden { message, .. }) => {
                     let hint = "a token of at least Developer role reads debug logs too";
-                    Outcome::State(TraceState::Forbidden, format!("the server refuses its log: {message} ({hint})"))
+                    Outcome::State(
+                        TraceState::Forbidden,
+                        format!("the server refuses its log: {message} ({hint})"),
+                    )
                 }
                 Err(e) => Outcome::Failed(e),
             }
@@ -90,7 +95,9 @@ impl Run {
     async fn without_trace(&self, item: &Item) -> Outcome {
         let held = item.held.is_some();
         match self.client.job(item.project, item.job).await {
-            Ok(_) if held => Outcome::State(TraceState::Archived, "no longer served upstream".to_owned()),
+            Ok(_) if held => {
+                Outcome::State(TraceState::Archived, "no longer served upstream".to_owned())
+            }
             Ok(_) if item.erased => {
                 Outcome::State(TraceState::Erased, "erased before it was captured".to_owned())
             }

@@ -66,7 +66,7 @@ pub(crate) fn judge(
         None => true,
         Some(held) if held.hash == hash => false,
         // Longer wins, and the announced length wins over every other.
-        Some(held) => (bytes > held.bytes && !held_is_exact) || (is_exact && !held_is_exact),
+        Some(held) => !held_is_exact && (bytes > held.bytes || is_exact),
     };
     let state = if truncated { TraceState::Truncated } else { TraceState::Archived };
     let reason = if truncated { "cut by the runner at its output limit" } else { "" };

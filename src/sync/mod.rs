@@ -213,11 +213,9 @@ async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
 
 async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
     match store.catalogue().meta(HOST_KEY).await? {
-        Some(host) if host != options.host && !options.host_moved => Err(OtherHost {
-            archived: host,
-            asked: options.host.clone(),
+        Some(host) if host != options.host && !options.host_moved => {
+            Err(OtherHost { archived: host, asked: options.host.clone() }.into())
         }
-        .into()),
         Some(host) if host == options.host => Ok(()),
         _ => Ok(store.set_meta(HOST_KEY, &options.host).await?),
     }
@@ -291,7 +289,12 @@ impl Run {
         let stats = self.stats.lock().unwrap_or_else(|e| e.into_inner());
         Progress {
             listed: stats.listed,
-            done: stats.archived + stats.truncated + stats.no_log + stats.erased + stats.forbidden + stats.vanished,
+            done: stats.archived
+                + stats.truncated
+                + stats.no_log
+                + stats.erased
+                + stats.forbidden
+                + stats.vanished,
             waiting: self.queue.len() as u64,
             raw_bytes: stats.raw_bytes,
             projects: self.projects_done.load(std::sync::atomic::Ordering::Relaxed),
@@ -406,11 +409,7 @@ impl Run {
         Ok(())
     }
 
-    fn finish(
-        &self,
-        interrupted: bool,
-        took: std::time::Duration,
-    ) -> anyhow::Result<SyncStats> {
+    fn finish(&self, interrupted: bool, took: std::time::Duration) -> anyhow::Result<SyncStats> {
         let hopeless = self.hopeless.lock().unwrap_or_else(|e| e.into_inner()).take();
         if let Some(error) = hopeless {
             return Err(error).context("go on syncing");
@@ -433,4 +432,3 @@ fn reason(error: &gitlab::Error) -> String {
         None => error.to_string(),
     }
 }
-

@@ -168,7 +168,13 @@ mod tests {
     #[tokio::test]
     async fn the_soonest_loss_comes_first_then_the_newest_and_what_failed_last() {
         let queue = Queue::default();
-        for i in [item(1, None, 0), item(2, Some(50), 0), item(9, None, 1), item(3, Some(10), 0), item(5, None, 0)] {
+        for i in [
+            item(1, None, 0),
+            item(2, Some(50), 0),
+            item(9, None, 1),
+            item(3, Some(10), 0),
+            item(5, None, 0),
+        ] {
             queue.push(i);
         }
         queue.close();

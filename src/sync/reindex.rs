@@ -88,7 +88,12 @@ fn add_trace(store: &Store, writer: &mut index::Writer, row: &TraceRow) -> anyho
         }
         trace::plain_into(&raw, &mut text);
         writer
-            .add(index::Document { job: row.job.0, trace: row.id.0, frame: first, text: text.text() })
+            .add(index::Document {
+                job: row.job.0,
+                trace: row.id.0,
+                frame: first,
+                text: text.text(),
+            })
             .context("add to the full-text index")?;
     }
     Ok(())

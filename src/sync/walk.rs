@@ -94,8 +94,13 @@ impl Run {
         let fresh: Vec<_> = page.items.into_iter().filter(|r| seen.insert(r.value.id)).collect();
         let (listed, items) = self.decide(project, fresh).await?;
         let next = next.map(ToString::to_string);
-        let message =
-            Message::Page { project: project.clone(), listed, step, next, newest: newest.unwrap_or_default() };
+        let message = Message::Page {
+            project: project.clone(),
+            listed,
+            step,
+            next,
+            newest: newest.unwrap_or_default(),
+        };
         self.send(message).await;
         for item in items {
             self.queue.push(item);
@@ -138,8 +143,7 @@ impl Run {
     ) -> anyhow::Result<()> {
         let mut below = JobId(u64::MAX >> 1);
         while !self.stop.is_cancelled() {
-            let rows =
-                self.store.catalogue().open_jobs(project.id, below, OPEN_AT_ONCE).await?;
+            let rows = self.store.catalogue().open_jobs(project.id, below, OPEN_AT_ONCE).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             below = last.id;
             for row in rows {
@@ -158,7 +162,10 @@ impl Run {
             self.tally(|s| s.pending += u64::from(row.state == TraceState::Pending));
             return Ok(());
         }
-        if row.trace.is_none() && Status::from(row.status.as_str()).is_finished() && row.attempts == 0 {
+        if row.trace.is_none()
+            && Status::from(row.status.as_str()).is_finished()
+            && row.attempts == 0
+        {
             self.queue.push(held_item(&row));
             return Ok(());
         }
@@ -177,7 +184,12 @@ impl Run {
                 items.into_iter().for_each(|item| self.queue.push(item));
             }
             Err(gitlab::Error::NotFound { .. }) => {
-                self.send(Message::Gone { job: row.id, project: row.project, held: row.trace.is_some() }).await;
+                self.send(Message::Gone {
+                    job: row.id,
+                    project: row.project,
+                    held: row.trace.is_some(),
+                })
+                .await;
             }
             Err(e) => {
                 let reason = super::reason(&e);
@@ -201,7 +213,10 @@ fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decision {
         let blocked = matches!(status, Status::Created | Status::Manual | Status::Scheduled);
         let next_at = if blocked { now + BLOCKED_EVERY } else { now };
         let reason = format!("not finished: {status}");
-        return Decision { state: Some(state(TraceState::Pending, reason, Some(next_at), 0)), fetch: false };
+        return Decision {
+            state: Some(state(TraceState::Pending, reason, Some(next_at), 0)),
+            fetch: false,
+        };
     }
     let Some(row) = row else {
         let waiting = state(TraceState::Pending, "finished, not fetched yet", Some(now), 0);
@@ -211,7 +226,8 @@ fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decision {
     match (row.trace, row.next_at) {
         // A second look that needs no request: the announced length is the one we hold.
         (Some(_), Some(_)) if exact => {
-            let kept = if row.state == TraceState::Truncated { row.state } else { TraceState::Archived };
+            let kept =
+                if row.state == TraceState::Truncated { row.state } else { TraceState::Archived };
             Decision { state: Some(state(kept, row.reason.clone(), None, 0)), fetch: false }
         }
         (Some(_), None) if job.erased_at.is_some() && row.erased_at.is_none() => {
@@ -220,13 +236,20 @@ fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decision {
             Decision { state: Some(erased), fetch: false }
         }
         (Some(_), None) => Decision { state: None, fetch: false },
-        (Some(_), Some(at)) => Decision { state: None, fetch: at <= now || job.trace_size().is_some() },
-        (None, None) => Decision { state: None, fetch: job.trace_size().is_some_and(|n| n > 0) && row.state == TraceState::NoLog },
+        (Some(_), Some(at)) => {
+            Decision { state: None, fetch: at <= now || job.trace_size().is_some() }
+        }
+        (None, None) => Decision {
+            state: None,
+            fetch: job.trace_size().is_some_and(|n| n > 0) && row.state == TraceState::NoLog,
+        },
         (None, Some(_)) if row.state == TraceState::Pending => {
             // It ended since: what it waited for is over.
             Decision { state: None, fetch: true }
         }
-        (None, Some(at)) => Decision { state: None, fetch: at <= now || job.trace_size().is_some() },
+        (None, Some(at)) => {
+            Decision { state: None, fetch: at <= now || job.trace_size().is_some() }
+        }
     }
 }
 
@@ -280,9 +303,23 @@ pub(super) fn digest(job: &Job) -> i64 {
     let said = format!(
         "{:?}",
         (
-            (job.id, job.project, job.pipeline, &job.name, &job.stage, &job.status, &job.git_ref, job.tag),
+            (
+                job.id,
+                job.project,
+                job.pipeline,
+                &job.name,
+                &job.stage,
+                &job.status,
+                &job.git_ref,
+                job.tag
+            ),
             (&job.sha, job.created_at, job.started_at, job.finished_at, job.erased_at),
-            (job.duration.filter(|_| !running), &job.failure_reason, job.allow_failure, &job.web_url),
+            (
+                job.duration.filter(|_| !running),
+                &job.failure_reason,
+                job.allow_failure,
+                &job.web_url
+            ),
             (&job.user, job.runner.as_ref().map(|r| r.id), &job.artifacts, job.artifacts_expire_at),
             (&job.tag_list, job.archived, job.coverage),
         )
@@ -290,4 +327,3 @@ pub(super) fn digest(job: &Job) -> i64 {
     let hash = blake3::hash(said.as_bytes());
     i64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
-

@@ -64,7 +64,13 @@ pub(super) enum Message {
     /// A project's document.
     Project { row: ProjectRow, document: Box<str> },
     /// A page of a project's jobs; `next` is `None` where its walk ends.
-    Page { project: ProjectRow, listed: Vec<Listed>, step: WalkStep, next: Option<String>, newest: JobId },
+    Page {
+        project: ProjectRow,
+        listed: Vec<Listed>,
+        step: WalkStep,
+        next: Option<String>,
+        newest: JobId,
+    },
     /// Jobs asked for one by one.
     Jobs { project: ProjectRow, listed: Vec<Listed> },
     /// A trace, fetched whole.
@@ -91,7 +97,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn new(run: std::sync::Arc<Run>, index: index::Writer) -> anyhow::Result<Self> {
+    pub(super) async fn new(
+        run: std::sync::Arc<Run>,
+        index: index::Writer,
+    ) -> anyhow::Result<Self> {
         let now = run.now();
         let batch = run.store.batch(now).await?;
         Ok(Self {
@@ -165,7 +174,8 @@ impl Writer {
             Message::Jobs { project, listed } => self.put_jobs(&project, listed, now)?,
             Message::Fetched { item, spool, head } => {
                 let job = item.job;
-                self.put_trace(item, spool, head).with_context(|| format!("store the trace of job {job}"))?;
+                self.put_trace(item, spool, head)
+                    .with_context(|| format!("store the trace of job {job}"))?;
             }
             Message::State { item, state } => {
                 self.run.count(state.state);
@@ -218,7 +228,11 @@ impl Writer {
         match step {
             WalkStep::Head { until } => {
                 if newest > project.newest_job {
-                    self.batch.put_project(ProjectRow { newest_job: newest, ..project }, None, now)?;
+                    self.batch.put_project(
+                        ProjectRow { newest_job: newest, ..project },
+                        None,
+                        now,
+                    )?;
                 }
                 if let Some(cursor) = next {
                     self.walks.insert(id, self.batch.new_walk(id, cursor, until));
@@ -256,8 +270,14 @@ impl Writer {
         if !held {
             self.run.count(state);
         }
-        let state =
-            NewState { state, reason: reason.to_owned(), next_at: None, attempts: 0, gone: true, erased: false };
+        let state = NewState {
+            state,
+            reason: reason.to_owned(),
+            next_at: None,
+            attempts: 0,
+            gone: true,
+            erased: false,
+        };
         Ok(self.batch.put_state(job, project, state, now)?)
     }
 

@@ -32,10 +32,7 @@ pub struct CutOptions {
 impl Default for CutOptions {
     /// About 128 KiB, at most 4 MiB: the start values of the pack format.
     fn default() -> Self {
-        Self {
-            target: 128 * 1024,
-            max: 4 * 1024 * 1024,
-        }
+        Self { target: 128 * 1024, max: 4 * 1024 * 1024 }
     }
 }
 
@@ -83,12 +80,7 @@ enum Reading {
     Head { at: usize },
     /// In a piece: its text from `text` on is not yet read for markers, and `buf` holds no line
     /// feed between there and `searched`.
-    Body {
-        text: usize,
-        searched: usize,
-        stream: Option<Stream>,
-        line: u64,
-    },
+    Body { text: usize, searched: usize, stream: Option<Stream>, line: u64 },
 }
 
 /// A line end in `buf`, with the number of the document's lines that began before it.
@@ -157,10 +149,7 @@ impl Cutter {
     pub fn finish(mut self, out: &mut impl FnMut(Frame)) {
         self.advance(true, out);
         if !self.buf.is_empty() {
-            let place = Place {
-                at: self.buf.len(),
-                lines: self.lines,
-            };
+            let place = Place { at: self.buf.len(), lines: self.lines };
             out(self.take(place));
         }
     }
@@ -186,12 +175,7 @@ impl Cutter {
     fn step(&mut self, ended: bool) -> Step {
         match self.reading {
             Reading::Head { at } => self.head(at, ended),
-            Reading::Body {
-                searched,
-                stream,
-                line,
-                ..
-            } => {
+            Reading::Body { searched, stream, line, .. } => {
                 let found = memchr(b'\n', &self.buf[searched..]).map(|found| searched + found);
                 match found {
                     Some(feed) => self.piece_end(feed, feed + 1, stream, line),
@@ -210,9 +194,7 @@ impl Cutter {
         }
         let rest = &self.buf[at..];
         if rest.is_empty() && ended {
-            return self
-                .candidate
-                .map_or(Step::Wait, |it| self.resolve(it.place));
+            return self.candidate.map_or(Step::Wait, |it| self.resolve(it.place));
         }
         let enough = rest.len() >= STAMP_BYTES || ended || memchr(b'\n', rest).is_some();
         if rest.is_empty() || !enough {
@@ -229,10 +211,7 @@ impl Cutter {
                     if candidate.open == 1 {
                         return self.resolve(candidate.place);
                     }
-                    self.candidate = Some(Candidate {
-                        open: candidate.open - 1,
-                        ..candidate
-                    });
+                    self.candidate = Some(Candidate { open: candidate.open - 1, ..candidate });
                 }
                 _ => {}
             }
@@ -244,12 +223,7 @@ impl Cutter {
         let text = if head.is_some() { at + STAMP_BYTES } else { at };
         let stream = head.map(|head| head.stream);
         self.markers.begin(stream, before.is_some());
-        self.reading = Reading::Body {
-            text,
-            searched: text,
-            stream,
-            line,
-        };
+        self.reading = Reading::Body { text, searched: text, stream, line };
         Step::Next
     }
 
@@ -286,10 +260,7 @@ impl Cutter {
         if end > self.options.max {
             return Step::Next;
         }
-        let place = Place {
-            at: end,
-            lines: self.lines,
-        };
+        let place = Place { at: end, lines: self.lines };
         self.last_end = Some(place);
         self.offer(place)
     }
@@ -335,17 +306,12 @@ impl Cutter {
         let line_end = self.last_end.filter(|end| end.at >= self.options.target);
         // Only a candidate lets pieces begin behind `max`, and it is such a line end itself; so
         // without one all lines so far began before `max`.
-        Step::Forced(line_end.unwrap_or(Place {
-            at: self.options.max,
-            lines: self.lines,
-        }))
+        Step::Forced(line_end.unwrap_or(Place { at: self.options.max, lines: self.lines }))
     }
 
     /// Reads the current piece's text up to a forced cut for markers.
     fn read_text_until(&mut self, end: usize) {
-        if let Reading::Body {
-            text, stream, line, ..
-        } = &mut self.reading
+        if let Reading::Body { text, stream, line, .. } = &mut self.reading
             && *text < end
         {
             self.markers.read(*stream, *line, &self.buf[*text..end]);

@@ -14,11 +14,7 @@ const BEL: u8 = 0x07;
 ///
 /// The ranges ascend and do not touch the text between them; a removal never makes a new escape.
 pub(crate) fn escapes(line: &[u8]) -> Escapes<'_> {
-    Escapes {
-        line,
-        at: 0,
-        unended: false,
-    }
+    Escapes { line, at: 0, unended: false }
 }
 
 /// Writes the line without its escapes.

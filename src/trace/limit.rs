@@ -43,9 +43,7 @@ fn is_message(tail: &[u8], at: usize) -> bool {
     };
     digits > 0
         && (rest.starts_with(RESET)
-            || rest
-                .strip_prefix(NOTICE)
-                .is_some_and(|rest| rest.starts_with(RESET)))
+            || rest.strip_prefix(NOTICE).is_some_and(|rest| rest.starts_with(RESET)))
 }
 
 #[cfg(test)]
@@ -72,15 +70,9 @@ mod tests {
     #[test]
     fn a_job_that_prints_the_words_was_not_cut() {
         assert!(!is_truncated(b""));
-        assert!(!is_truncated(
-            b"Job's log exceeded limit of 4194304 bytes.\n"
-        ));
-        assert!(!is_truncated(
-            b"\x1b[31;1mJob's log exceeded limit of many bytes.\x1b[0;m\n"
-        ));
-        assert!(!is_truncated(
-            b"grep: \x1b[31;1mJob's log exceeded limit of 1 bytes.\x1b[0;m\n"
-        ));
+        assert!(!is_truncated(b"Job's log exceeded limit of 4194304 bytes.\n"));
+        assert!(!is_truncated(b"\x1b[31;1mJob's log exceeded limit of many bytes.\x1b[0;m\n"));
+        assert!(!is_truncated(b"grep: \x1b[31;1mJob's log exceeded limit of 1 bytes.\x1b[0;m\n"));
         let early = [OLD, &b"line\n".repeat(10_000)].concat();
         assert!(!is_truncated(&early));
     }

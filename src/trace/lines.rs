@@ -42,11 +42,7 @@ struct Piece {
 impl<'a> Lines<'a> {
     /// As [`lines`], with another [`JOIN_WINDOW_BYTES`] so that small tests reach its edge.
     pub(super) fn with_window(raw: &'a [u8], window: u64) -> Self {
-        let mut lines = Self {
-            raw,
-            pieces: Vec::new(),
-            first: Vec::new(),
-        };
+        let mut lines = Self { raw, pieces: Vec::new(), first: Vec::new() };
         let mut latest = Latest::new(window);
         let mut start = 0;
         for end in memchr_iter(b'\n', raw).chain([raw.len()]) {
@@ -61,12 +57,7 @@ impl<'a> Lines<'a> {
     fn push(&mut self, start: usize, end: usize, latest: &mut Latest) {
         let head = Head::parse(&self.raw[start..end]);
         let index = self.pieces.len();
-        self.pieces.push(Piece {
-            start,
-            end,
-            stamped: head.is_some(),
-            next: 0,
-        });
+        self.pieces.push(Piece { start, end, stamped: head.is_some(), next: 0 });
         let before = head.and_then(|head| latest.continued(&head, start as u64));
         match before {
             Some((piece, _)) => self.pieces[piece as usize].next = index,
@@ -90,20 +81,12 @@ impl<'a> Lines<'a> {
     /// Returns a line by its index, which is one less than its number.
     pub fn get(&self, index: usize) -> Option<Line<'_>> {
         let first = *self.first.get(index)?;
-        Some(Line {
-            raw: self.raw,
-            pieces: &self.pieces,
-            first,
-        })
+        Some(Line { raw: self.raw, pieces: &self.pieces, first })
     }
 
     /// Goes through the lines in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Line<'_>> + DoubleEndedIterator {
-        self.first.iter().map(|first| Line {
-            raw: self.raw,
-            pieces: &self.pieces,
-            first: *first,
-        })
+        self.first.iter().map(|first| Line { raw: self.raw, pieces: &self.pieces, first: *first })
     }
 }
 
@@ -202,12 +185,7 @@ impl<'a> Line<'a> {
 
 impl std::fmt::Debug for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Line({:?}, {})",
-            self.raw_range(),
-            self.content().escape_ascii()
-        )
+        write!(f, "Line({:?}, {})", self.raw_range(), self.content().escape_ascii())
     }
 }
 

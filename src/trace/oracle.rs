@@ -68,11 +68,7 @@ pub(super) fn lines(raw: &[u8], window: usize) -> Vec<Line> {
     for piece in pieces {
         let range = at..at + piece.len();
         let Some(stamp) = STAMP.captures(piece) else {
-            lines.push(Line {
-                content: piece.to_vec(),
-                pieces: vec![range],
-                stream: None,
-            });
+            lines.push(Line { content: piece.to_vec(), pieces: vec![range], stream: None });
             at += piece.len() + 1;
             continue;
         };

@@ -198,12 +198,7 @@ enum Attempt {
 
 impl<'a> Scan<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self {
-            text,
-            at: 0,
-            stop: 0,
-            unfinished: None,
-        }
+        Self { text, at: 0, stop: 0, unfinished: None }
     }
 
     /// Returns, once all markers are read, where one may begin that the text's end cuts off.
@@ -236,11 +231,7 @@ impl<'a> Scan<'a> {
         let words: [(&[u8], bool); 2] = [(b"start:", true), (b"end:", false)];
         let Some((word, opens)) = words.into_iter().find(|(word, _)| rest.starts_with(word)) else {
             let cut = words.iter().any(|(word, _)| word.starts_with(rest));
-            return if cut {
-                Attempt::Unfinished
-            } else {
-                Attempt::Text
-            };
+            return if cut { Attempt::Unfinished } else { Attempt::Text };
         };
         let time = start + PREFIX.len() + word.len();
         let time = time..self.past(time, u8::is_ascii_digit);
@@ -250,9 +241,8 @@ impl<'a> Scan<'a> {
             Some(_) => return Attempt::Text,
         }
         let name = time.end + 1;
-        let name = name..self.past(name, |byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
-        });
+        let name = name..self
+            .past(name, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
         let (options, last) = match self.text.get(name.end) {
             Some(_) if name.is_empty() => return Attempt::Text,
             Some(b'[') => {

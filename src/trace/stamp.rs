@@ -31,9 +31,7 @@ impl Stamp {
     /// Returns the moment, or `None` if no calendar has it (month 13, hour 24).
     pub fn timestamp(&self) -> Option<Timestamp> {
         let number = |from: usize, to: usize| {
-            self.0[from..to]
-                .iter()
-                .fold(0_i32, |sum, digit| sum * 10 + i32::from(digit - b'0'))
+            self.0[from..to].iter().fold(0_i32, |sum, digit| sum * 10 + i32::from(digit - b'0'))
         };
         let small = |from: usize| i8::try_from(number(from, from + 2)).ok();
         let written = DateTime::new(
@@ -78,12 +76,7 @@ impl Stream {
 
 impl fmt::Display for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:02x}{}",
-            self.number,
-            if self.stderr { 'E' } else { 'O' }
-        )
+        write!(f, "{:02x}{}", self.number, if self.stderr { 'E' } else { 'O' })
     }
 }
 
@@ -163,11 +156,7 @@ struct Slot {
 
 impl Latest {
     pub(super) fn new(window: u64) -> Self {
-        Self {
-            slots: Vec::new(),
-            seen: Vec::new(),
-            window,
-        }
+        Self { slots: Vec::new(), seen: Vec::new(), window }
     }
 
     /// Returns the line that a piece at the offset `at` continues, and where that line's last
@@ -202,10 +191,7 @@ impl Latest {
     pub(super) fn open(&self, at: u64) -> (usize, u64) {
         let open = self.seen.iter().filter(|stream| self.is_open(**stream, at));
         open.fold((0, at), |(count, until), stream| {
-            (
-                count + 1,
-                until.max(self.slots[stream.slot()].end + self.window),
-            )
+            (count + 1, until.max(self.slots[stream.slot()].end + self.window))
         })
     }
 
@@ -228,21 +214,14 @@ mod tests {
     fn a_stamp_gives_time_stream_and_flag() {
         let head = Head::parse(STAMPED).unwrap();
         assert_eq!(head.time.to_string(), "2021-01-31T01:02:03.020010Z");
-        assert_eq!(
-            head.time.timestamp().unwrap().to_string(),
-            "2021-01-31T01:02:03.02001Z"
-        );
+        assert_eq!(head.time.timestamp().unwrap().to_string(), "2021-01-31T01:02:03.02001Z");
         assert_eq!(head.stream.to_string(), "0fE");
         assert!(head.continues);
     }
 
     #[test]
     fn an_impossible_date_is_a_stamp_without_a_moment() {
-        for time in [
-            "2021-13-01T01:02:03",
-            "2021-02-30T01:02:03",
-            "0000-00-00T99:99:99",
-        ] {
+        for time in ["2021-13-01T01:02:03", "2021-02-30T01:02:03", "0000-00-00T99:99:99"] {
             let piece = format!("{time}.000000Z 00O text");
             let head = Head::parse(piece.as_bytes()).unwrap();
             assert_eq!(head.time.timestamp(), None, "{time}");

@@ -12,14 +12,9 @@ const E: &str = "2024-05-06T07:08:10.000001Z 01E";
 
 fn text(raw: &[u8]) -> String {
     let plain = plain(raw);
-    let by_line: Vec<u8> = lines(raw)
-        .iter()
-        .flat_map(|line| [&line.plain()[..], b"\n"].concat())
-        .collect();
-    assert_eq!(
-        plain.text().escape_ascii().to_string(),
-        by_line.escape_ascii().to_string()
-    );
+    let by_line: Vec<u8> =
+        lines(raw).iter().flat_map(|line| [&line.plain()[..], b"\n"].concat()).collect();
+    assert_eq!(plain.text().escape_ascii().to_string(), by_line.escape_ascii().to_string());
     assert_eq!(plain.text(), oracle::plain(raw, 65536));
     plain.text().escape_ascii().to_string()
 }
@@ -104,34 +99,19 @@ fn a_runners_log_loses_markers_and_colours() {
         section_start:1:prepare\r\x1b[0K\x1b[0K\x1b[36;1mPreparing\x1b[0;m\x1b[0;m\n\
         section_end:2:prepare\r\x1b[0Ksection_start:2:step\r\x1b[0K\x1b[32;1m$ make\x1b[0;m\n\
         section_end:3:step\r\x1b[0K\n";
-    assert_eq!(
-        text(raw),
-        "Running with gitlab-runner 17.5.0\\nPreparing\\n$ make\\n\\n"
-    );
+    assert_eq!(text(raw), "Running with gitlab-runner 17.5.0\\nPreparing\\n$ make\\n\\n");
 }
 
 #[test]
 fn stamped_pieces_join_their_stream() {
     let raw = format!("plain\n{O} one\n{E} two\n{O}+ and\r\n{E}+ too\n{O} three\nend\n");
-    assert_eq!(
-        text(raw.as_bytes()),
-        "plain\\none and\\ntwo too\\nthree\\nend\\n"
-    );
+    assert_eq!(text(raw.as_bytes()), "plain\\none and\\ntwo too\\nthree\\nend\\n");
     let lines = lines(raw.as_bytes());
     let one = lines.get(1).unwrap();
     assert_eq!(one.pieces().count(), 2);
     assert_eq!(one.stamp().unwrap().as_str(), &O[..27]);
-    assert_eq!(
-        one.time().unwrap().to_string(),
-        "2024-05-06T07:08:09.000001Z"
-    );
-    assert_eq!(
-        one.stream().unwrap(),
-        Stream {
-            number: 1,
-            stderr: false
-        }
-    );
+    assert_eq!(one.time().unwrap().to_string(), "2024-05-06T07:08:09.000001Z");
+    assert_eq!(one.stream().unwrap(), Stream { number: 1, stderr: false });
     assert_eq!(one.content(), &b"one and\r"[..]);
     assert!(raw[one.raw_range()].ends_with("+ and\r"));
     assert_eq!(lines.get(0).unwrap().stream(), None);
@@ -142,10 +122,7 @@ fn stamped_pieces_join_their_stream() {
 fn a_marker_split_by_a_flush_is_removed_whole() {
     let raw = format!("{O} section_start:1:a\r\n{O}+\x1b[0KTitle\n{O} section_e\n{O}+nd:2:a\r\n");
     assert_eq!(text(raw.as_bytes()), "Title\\n\\n");
-    assert_eq!(
-        lines(raw.as_bytes()).get(1).unwrap().markers().all().len(),
-        1
-    );
+    assert_eq!(lines(raw.as_bytes()).get(1).unwrap().markers().all().len(), 1);
 }
 
 #[test]

@@ -18,31 +18,18 @@ async fn cancel_retry_and_erase_do_as_the_server_says() {
     let erased = client.erase(PROJECT, JobId(1)).await.unwrap().value;
     assert!(erased.erased_at.is_some());
     let error = client.erase(PROJECT, JobId(1)).await.unwrap_err();
-    let Error::Forbidden { message, .. } = &error else {
-        panic!("{error:?}")
-    };
+    let Error::Forbidden { message, .. } = &error else { panic!("{error:?}") };
     assert_eq!(message, "403 Forbidden - Job is not erasable!");
-    assert!(
-        fake.seen()
-            .iter()
-            .all(|seen| seen.request.method == "POST" && seen.had_token())
-    );
+    assert!(fake.seen().iter().all(|seen| seen.request.method == "POST" && seen.had_token()));
 }
 
 #[tokio::test]
 async fn play_sends_its_variables() {
     let (fake, client) = start(0);
     fake.data(|data| data.add_job(1, job_doc(2, 1, "deploy", "manual"), Vec::new()));
-    let variable = JobVariable {
-        key: "ENV".into(),
-        value: "pro\"d".to_owned().into(),
-    };
+    let variable = JobVariable { key: "ENV".into(), value: "pro\"d".to_owned().into() };
     assert!(!format!("{variable:?}").contains("pro"));
-    let job = client
-        .play(PROJECT, JobId(2), &[variable])
-        .await
-        .unwrap()
-        .value;
+    let job = client.play(PROJECT, JobId(2), &[variable]).await.unwrap().value;
     assert_eq!(job.status, Some(Status::Pending));
     let played_with = fake.data(|data| data.job_mut(1, 2).doc["played_with"].clone());
     assert_eq!(played_with, json!([{"key": "ENV", "value": "pro\"d"}]));
@@ -53,12 +40,7 @@ async fn play_sends_its_variables() {
 
 #[tokio::test]
 async fn an_action_of_unknown_outcome_is_not_sent_again() {
-    for fault in [
-        Fault::Gone,
-        Fault::json(502, "{}"),
-        Fault::TruncatedJson,
-        Fault::Html,
-    ] {
+    for fault in [Fault::Gone, Fault::json(502, "{}"), Fault::TruncatedJson, Fault::Html] {
         let (fake, client) = start(1);
         fake.on("retry", 1, fault);
         client.retry(PROJECT, JobId(1)).await.unwrap_err();

@@ -15,10 +15,7 @@ fn example(name: &str) -> String {
 async fn jobs_page(body: &str) -> Page<Job> {
     let (fake, client) = start(0);
     fake.on("jobs", 1, Fault::json(200, body));
-    client
-        .jobs_page(PROJECT, &[], &Cursor::default())
-        .await
-        .unwrap()
+    client.jobs_page(PROJECT, &[], &Cursor::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -32,50 +29,27 @@ async fn the_documented_list_of_jobs_keeps_the_artifacts_listed_twice() {
     assert_eq!(job.pipeline, Some(PipelineId(6)));
     assert_eq!(job.status, Some(Status::Failed));
     assert_eq!(job.tag_list, ["docker runner", "ubuntu18"]);
-    assert_eq!(
-        job.sha.as_deref(),
-        Some("0ff3ae198f8601a285adcf5c0fff204ee6fba5fd")
-    );
-    assert_eq!(
-        (job.user.as_deref(), job.author.as_deref()),
-        (Some("root"), Some("Administrator"))
-    );
+    assert_eq!(job.sha.as_deref(), Some("0ff3ae198f8601a285adcf5c0fff204ee6fba5fd"));
+    assert_eq!((job.user.as_deref(), job.author.as_deref()), (Some("root"), Some("Administrator")));
     assert_eq!(job.finished_at, "2015-12-24T17:54:27.895Z".parse().ok());
     assert_eq!(job.runner, None);
     assert_eq!(page.items[1].value.trace_size(), None);
-    assert!(
-        example("project-jobs").contains(&*page.items[0].raw),
-        "the JSON is kept as sent"
-    );
+    assert!(example("project-jobs").contains(&*page.items[0].raw), "the JSON is kept as sent");
 }
 
 #[tokio::test]
 async fn the_documented_jobs_and_bridges_of_a_pipeline_are_understood() {
     let (fake, client) = start(1);
-    fake.on(
-        "pipeline_jobs",
-        1,
-        Fault::json(200, &example("pipeline-jobs")),
-    );
-    let page = client
-        .pipeline_jobs(PROJECT, PipelineId(1), &[])
-        .await
-        .unwrap();
-    let sizes: Vec<_> = page
-        .items
-        .iter()
-        .map(|job| job.value.trace_size())
-        .collect();
+    fake.on("pipeline_jobs", 1, Fault::json(200, &example("pipeline-jobs")));
+    let page = client.pipeline_jobs(PROJECT, PipelineId(1), &[]).await.unwrap();
+    let sizes: Vec<_> = page.items.iter().map(|job| job.value.trace_size()).collect();
     assert_eq!(sizes, [None, Some(1500)]);
 
     fake.on("bridges", 1, Fault::json(200, &example("pipeline-bridges")));
     let page = client.bridges(PROJECT, PipelineId(1), &[]).await.unwrap();
     let Bridge { job, downstream } = &page.items[0].value;
     assert_eq!((job.id, job.duration), (JobId(7), Some(240.0)));
-    assert_eq!(
-        downstream.as_ref().map(|pipeline| pipeline.id),
-        Some(PipelineId(5))
-    );
+    assert_eq!(downstream.as_ref().map(|pipeline| pipeline.id), Some(PipelineId(5)));
 }
 
 #[tokio::test]
@@ -83,10 +57,7 @@ async fn the_documented_single_job_is_understood() {
     let (fake, client) = start(0);
     fake.on("job", 1, Fault::json(200, &example("job")));
     let job = client.job(PROJECT, JobId(8)).await.unwrap().value;
-    assert_eq!(
-        (job.name.as_deref(), job.duration),
-        (Some("rubocop"), Some(0.465))
-    );
+    assert_eq!((job.name.as_deref(), job.duration), (Some("rubocop"), Some(0.465)));
 }
 
 #[tokio::test]
@@ -110,10 +81,7 @@ async fn the_documented_answers_of_the_actions_are_understood() {
 async fn todays_job_has_its_project_through_the_pipeline() {
     let (_fake, client) = start(3);
     let job = client.job(PROJECT, JobId(3)).await.unwrap().value;
-    assert_eq!(
-        (job.project, job.pipeline_source.as_deref()),
-        (Some(PROJECT), Some("push"))
-    );
+    assert_eq!((job.project, job.pipeline_source.as_deref()), (Some(PROJECT), Some("push")));
     assert_eq!(job.trace_size(), Some("log of 3\n".len() as u64));
     assert_eq!(job.runner.unwrap().description.as_deref(), Some("runner-1"));
 }
@@ -125,11 +93,7 @@ async fn ids_and_sizes_beyond_doubles_survive() {
     doc["artifacts"] = json!([{"file_type": "trace", "size": big}]);
     let data = Data::default().project(1, "a/b").job(1, doc, "x");
     let fake = crate::util::gitlab::FakeGitLab::start(data);
-    let job = super::client(&fake)
-        .job(PROJECT, JobId(big))
-        .await
-        .unwrap()
-        .value;
+    let job = super::client(&fake).job(PROJECT, JobId(big)).await.unwrap().value;
     assert_eq!((job.id, job.pipeline), (JobId(big), Some(PipelineId(big))));
     assert_eq!(job.trace_size(), Some(big));
 }
@@ -142,11 +106,7 @@ async fn one_bad_element_is_named_beside_the_good_ones() {
     .await;
     let ids: Vec<_> = page.items.iter().map(|job| job.value.id.0).collect();
     assert_eq!(ids, [3, 5]);
-    let reasons: Vec<_> = page
-        .bad
-        .iter()
-        .map(|bad| (bad.id, bad.reason.as_str()))
-        .collect();
+    let reasons: Vec<_> = page.bad.iter().map(|bad| (bad.id, bad.reason.as_str())).collect();
     assert_eq!(
         reasons,
         [

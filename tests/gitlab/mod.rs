@@ -36,16 +36,9 @@ fn client(fake: &FakeGitLab) -> Client {
 
 /// One project with jobs 1 to `jobs`, all ended.
 fn data(jobs: u64) -> Data {
-    (1..=jobs).fold(
-        Data::default().project(1, "group/sub.group/project"),
-        |data, id| {
-            data.job(
-                1,
-                job_doc(id, 1 + id / 10, "rspec", "success"),
-                format!("log of {id}\n"),
-            )
-        },
-    )
+    (1..=jobs).fold(Data::default().project(1, "group/sub.group/project"), |data, id| {
+        data.job(1, job_doc(id, 1 + id / 10, "rspec", "success"), format!("log of {id}\n"))
+    })
 }
 
 fn start(jobs: u64) -> (FakeGitLab, Client) {

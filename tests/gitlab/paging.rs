@@ -108,27 +108,19 @@ async fn a_list_that_does_not_go_on_is_tried_again_and_then_an_error() {
     assert_eq!(fake.count("jobs"), 4);
 
     fake.on("jobs", 99, Fault::Header("Link", stuck.into()));
-    let error = client
-        .jobs_page(PROJECT, &[], &"page=2".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client.jobs_page(PROJECT, &[], &"page=2".parse().unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("not after this one"), "{error}");
 }
 
 #[tokio::test]
 async fn a_keyset_circle_ends() {
-    let projects = (1..=150).fold(Data::default(), |data, id| {
-        data.project(id, &format!("g/{id}"))
-    });
+    let projects = (1..=150).fold(Data::default(), |data, id| data.project(id, &format!("g/{id}")));
     let fake = FakeGitLab::start(projects);
     let link = |cursor: &str| format!("</x?cursor={cursor}>; rel=\"next\"");
     for cursor in ["a", "b", "a"] {
         fake.on("projects", 1, Fault::Header("Link", link(cursor)));
     }
-    let error = client(&fake)
-        .projects(&ProjectFilter::default())
-        .await
-        .unwrap_err();
+    let error = client(&fake).projects(&ProjectFilter::default()).await.unwrap_err();
     assert!(error.to_string().contains("does not end"), "{error}");
     assert_eq!(fake.count("projects"), 3);
 }
@@ -137,14 +129,8 @@ async fn a_keyset_circle_ends() {
 async fn one_scope_and_many_are_sent_as_the_server_wants_them() {
     let (fake, client) = start(0);
     let first = Cursor::default();
-    client
-        .jobs_page(PROJECT, &[Status::Running], &first)
-        .await
-        .unwrap();
-    client
-        .jobs_page(PROJECT, &[Status::Running, Status::Manual], &first)
-        .await
-        .unwrap();
+    client.jobs_page(PROJECT, &[Status::Running], &first).await.unwrap();
+    client.jobs_page(PROJECT, &[Status::Running, Status::Manual], &first).await.unwrap();
     let seen = fake.seen();
     assert_eq!(seen[0].request.params("scope"), ["running"]);
     assert_eq!(seen[1].request.params("scope[]"), ["running", "manual"]);
@@ -154,10 +140,7 @@ async fn one_scope_and_many_are_sent_as_the_server_wants_them() {
 async fn jobs_of_a_pipeline_include_retried_ones() {
     let (fake, client) = start(25);
     fake.data(|data| data.job_mut(1, 12).doc["retried"] = json!(true));
-    let page = client
-        .pipeline_jobs(PROJECT, PipelineId(2), &[])
-        .await
-        .unwrap();
+    let page = client.pipeline_jobs(PROJECT, PipelineId(2), &[]).await.unwrap();
     assert_eq!((page.items.len(), page.next), (10, None));
 }
 
@@ -170,14 +153,8 @@ async fn pipelines_are_listed_by_what_changed() {
         pipelines.get_mut(&3).unwrap()["source"] = json!("parent_pipeline");
     });
     let ids = async |filter: PipelineFilter| {
-        let page = client
-            .pipelines_page(PROJECT, &filter, &Cursor::default())
-            .await
-            .unwrap();
-        page.items
-            .iter()
-            .map(|pipeline| pipeline.value.id.0)
-            .collect::<Vec<_>>()
+        let page = client.pipelines_page(PROJECT, &filter, &Cursor::default()).await.unwrap();
+        page.items.iter().map(|pipeline| pipeline.value.id.0).collect::<Vec<_>>()
     };
     assert_eq!(ids(PipelineFilter::default()).await, [2, 1]);
     let changed = PipelineFilter {
@@ -187,59 +164,31 @@ async fn pipelines_are_listed_by_what_changed() {
     };
     assert_eq!(ids(changed).await, [2]);
     let source = Some("parent_pipeline".to_owned());
-    assert_eq!(
-        ids(PipelineFilter {
-            source,
-            ..PipelineFilter::default()
-        })
-        .await,
-        [3]
-    );
+    assert_eq!(ids(PipelineFilter { source, ..PipelineFilter::default() }).await, [3]);
 }
 
 #[tokio::test]
 async fn projects_of_the_instance_and_of_a_group_are_listed() {
-    let projects = (1..=150).fold(data(0), |data, id| {
-        data.project(id + 1, &format!("g/s/{id}"))
-    });
+    let projects = (1..=150).fold(data(0), |data, id| data.project(id + 1, &format!("g/s/{id}")));
     let fake = FakeGitLab::start(projects);
     let client = client(&fake);
-    let filter = ProjectFilter {
-        membership: true,
-        simple: true,
-        archived: Some(false),
-    };
+    let filter = ProjectFilter { membership: true, simple: true, archived: Some(false) };
     assert_eq!(client.projects(&filter).await.unwrap().items.len(), 151);
     assert_eq!(fake.count("projects"), 2);
     let request = &fake.seen()[0].request;
-    for (key, value) in [
-        ("membership", "true"),
-        ("simple", "true"),
-        ("archived", "false"),
-    ] {
+    for (key, value) in [("membership", "true"), ("simple", "true"), ("archived", "false")] {
         assert_eq!(request.param(key), Some(value));
     }
     let group = GroupRef("g".into());
-    let page = client
-        .group_projects(&group, &ProjectFilter::default())
-        .await
-        .unwrap();
+    let page = client.group_projects(&group, &ProjectFilter::default()).await.unwrap();
     assert_eq!(page.items.len(), 150);
     let seen = fake.seen();
-    assert_eq!(
-        seen.last().unwrap().request.param("include_subgroups"),
-        Some("true")
-    );
+    assert_eq!(seen.last().unwrap().request.param("include_subgroups"), Some("true"));
 }
 
 #[test]
 fn cursors_survive_as_text_and_other_texts_are_refused() {
-    for text in [
-        "first",
-        "page=7",
-        "cursor=eyJpZCI6IjI2In0%3D",
-        "id_after=7&cursor=x",
-    ] {
+    for text in ["first", "page=7", "cursor=eyJpZCI6IjI2In0%3D", "id_after=7&cursor=x"] {
         assert_eq!(text.parse::<Cursor>().unwrap().to_string(), text);
     }
     for text in ["", "page=", "page=x", "cursor=", "nonsense"] {

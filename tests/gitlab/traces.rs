@@ -33,11 +33,7 @@ async fn a_trace_takes_one_request_that_asks_for_no_coding() {
 async fn what_is_no_trace_passes() {
     survives(Fault::Html).await;
     survives(Fault::Header("Content-Type", "application/json".into())).await;
-    survives(Fault::Header(
-        "Content-Disposition",
-        "infile; filename=\"2.log\"".into(),
-    ))
-    .await;
+    survives(Fault::Header("Content-Disposition", "infile; filename=\"2.log\"".into())).await;
     survives(Fault::edit(|answer| answer.status = 206)).await;
 }
 
@@ -47,11 +43,7 @@ async fn cut_traces_pass() {
     survives(Fault::CutChunked(0.5)).await;
     survives(Fault::BadGzip).await;
     survives(Fault::Gone).await;
-    survives(Fault::json(
-        500,
-        r#"{"message":"500 Internal Server Error"}"#,
-    ))
-    .await;
+    survives(Fault::json(500, r#"{"message":"500 Internal Server Error"}"#)).await;
 }
 
 #[tokio::test]
@@ -113,11 +105,7 @@ async fn missing_and_forbidden_traces_are_told_apart() {
     let mut log = Vec::new();
     let error = client.trace(PROJECT, JobId(9), &mut log).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
-    fake.on(
-        "trace",
-        1,
-        Fault::json(403, r#"{"message":"403 Forbidden"}"#),
-    );
+    fake.on("trace", 1, Fault::json(403, r#"{"message":"403 Forbidden"}"#));
     let error = client.trace(PROJECT, JobId(1), &mut log).await.unwrap_err();
     assert!(matches!(error, Error::Forbidden { .. }), "{error:?}");
     assert_eq!(fake.count("trace"), 2);
@@ -164,10 +152,7 @@ async fn a_large_trace_is_streamed_in_small_pieces() {
     fake.on("trace", 1, Fault::Cut(0.9));
     let mut sink = Counting::default();
     let head = client.trace(PROJECT, JobId(1), &mut sink).await.unwrap();
-    assert_eq!(
-        (sink.bytes, sink.starts, head.bytes),
-        (LARGE, 2, LARGE as u64)
-    );
+    assert_eq!((sink.bytes, sink.starts, head.bytes), (LARGE, 2, LARGE as u64));
     assert!(sink.largest < LARGE / 8, "{} bytes at once", sink.largest);
 }
 
@@ -175,17 +160,9 @@ async fn a_large_trace_is_streamed_in_small_pieces() {
 async fn a_sink_that_fails_ends_the_download_at_once() {
     let fake = large();
     let client = Client::new(options(fake.url())).unwrap();
-    let mut sink = Counting {
-        full_at: Some(1 << 20),
-        ..Counting::default()
-    };
-    let error = client
-        .trace(PROJECT, JobId(1), &mut sink)
-        .await
-        .unwrap_err();
-    let Error::Io(source) = &error else {
-        panic!("{error:?}")
-    };
+    let mut sink = Counting { full_at: Some(1 << 20), ..Counting::default() };
+    let error = client.trace(PROJECT, JobId(1), &mut sink).await.unwrap_err();
+    let Error::Io(source) = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     assert_eq!((fake.count("trace"), error.is_transient()), (1, false));
 }
@@ -196,9 +173,6 @@ async fn a_trace_beyond_the_limit_is_refused_rather_than_cut() {
     let mut options = options(fake.url());
     options.max_trace_bytes = LARGE as u64 - 1;
     let client = Client::new(options).unwrap();
-    let error = client
-        .trace(PROJECT, JobId(1), &mut Counting::default())
-        .await
-        .unwrap_err();
+    let error = client.trace(PROJECT, JobId(1), &mut Counting::default()).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
 }

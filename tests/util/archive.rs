@@ -62,7 +62,8 @@ impl Archive {
             host_moved: false,
             clock: Timestamp::now,
         };
-        let stats = sync::run(&store, &mut index, &client, options, self.stop.clone(), |_| {}).await;
+        let stats =
+            sync::run(&store, &mut index, &client, options, self.stop.clone(), |_| {}).await;
         store.close().await;
         stats
     }

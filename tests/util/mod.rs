@@ -1,4 +1,4 @@
 //! What several test areas share.
 
-pub mod gitlab;
 pub mod archive;
+pub mod gitlab;

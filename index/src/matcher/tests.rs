@@ -21,12 +21,7 @@ fn lines(matcher: &Matcher, text: &[u8]) -> Vec<usize> {
     let _ = matcher.lines(0, text, &mut |range| {
         assert!(range.start == 0 || text[range.start - 1] == b'\n');
         assert!(text.get(range.end).is_none_or(|byte| *byte == b'\n'));
-        found.push(
-            text[..range.start]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count(),
-        );
+        found.push(text[..range.start].iter().filter(|byte| **byte == b'\n').count());
         ControlFlow::Continue(())
     });
     found
@@ -56,14 +51,8 @@ fn anchors_and_classes_keep_to_one_line() {
 fn literals_may_be_any_bytes_and_fold_by_unicode() {
     assert_eq!(lines(&literal(b"\xff\xfe"), b"a\n\xff\xfe\n"), [1]);
     assert_eq!(lines(&literal(b"\xffk"), "a\n".as_bytes()), [0; 0]);
-    assert_eq!(
-        lines(&literal(b"\xffk"), b"\xff\xe2\x84\xaa\n\xffK\n\xffk\n"),
-        [0, 1, 2]
-    );
-    assert_eq!(
-        lines(&literal("straße".as_bytes()), "STRA\u{1e9e}E\n".as_bytes()),
-        [0]
-    );
+    assert_eq!(lines(&literal(b"\xffk"), b"\xff\xe2\x84\xaa\n\xffK\n\xffk\n"), [0, 1, 2]);
+    assert_eq!(lines(&literal("straße".as_bytes()), "STRA\u{1e9e}E\n".as_bytes()), [0]);
     assert_eq!(lines(&literal(b"Error"), b"error\nError\n"), [1]);
     assert_eq!(lines(&literal(b"a.c"), b"abc\nA.C\n"), [1]);
     assert_eq!(lines(&literal(b""), b"\n\n"), [0, 1]);
@@ -76,11 +65,7 @@ fn a_search_stops_when_told() {
     let mut found = 0;
     let _ = literal(b"x").lines(0, b"x\nx\nx\n", &mut |_| {
         found += 1;
-        if found == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if found == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert_eq!(found, 2);
 }
@@ -91,22 +76,13 @@ fn ranges_do_not_overlap() {
     assert_eq!(matcher("b*").ranges(0, b"abba"), [0..0, 1..3, 4..4]);
     assert_eq!(matcher("\\d+").ranges(0, b"1 22 333"), [0..1, 2..4, 5..8]);
     assert_eq!(literal(b"").ranges(0, b""), [Range::default()]);
-    assert_eq!(
-        literal(b"").ranges(0, &[b'a'; 2 * MAX_RANGES]).len(),
-        MAX_RANGES
-    );
+    assert_eq!(literal(b"").ranges(0, &[b'a'; 2 * MAX_RANGES]).len(), MAX_RANGES);
 }
 
 #[test]
 fn long_lines_are_matched_in_windows_that_overlap() {
     let mut text = vec![b'.'; 2 * WINDOW + 1000];
-    let places = [
-        10,
-        WINDOW - 3,
-        WINDOW - OVERLAP + 1,
-        2 * WINDOW - OVERLAP - 2,
-        2 * WINDOW + 5,
-    ];
+    let places = [10, WINDOW - 3, WINDOW - OVERLAP + 1, 2 * WINDOW - OVERLAP - 2, 2 * WINDOW + 5];
     for at in places {
         text[at..at + 6].copy_from_slice(b"needle");
     }

@@ -20,20 +20,12 @@ fn tokens(text: &[u8]) -> HashSet<Vec<u8>> {
 
 fn literal(literal: &str) -> Plan {
     let literal = literal.as_bytes().to_vec();
-    Plan::of(
-        &Query::from_parts(&[literal], &[], &[], Case::Smart)
-            .unwrap()
-            .terms[0],
-    )
+    Plan::of(&Query::from_parts(&[literal], &[], &[], Case::Smart).unwrap().terms[0])
 }
 
 fn regex(regex: &str) -> Plan {
     let regex = regex.to_owned();
-    Plan::of(
-        &Query::from_parts(&[], &[regex], &[], Case::Smart)
-            .unwrap()
-            .terms[0],
-    )
+    Plan::of(&Query::from_parts(&[], &[regex], &[], Case::Smart).unwrap().terms[0])
 }
 
 #[test]
@@ -41,12 +33,9 @@ fn inner_runs_are_known_whole() {
     let plan = literal(": Error in deadbeef01 ");
     assert!(!plan.scans());
     assert!(plan.accepts(&tokens(b"Error in deadbeef01")));
-    for text in [
-        "Errors in deadbeef01",
-        "Error deadbeef01",
-        "Error in deadbeef0",
-        "Error in xdeadbeef01",
-    ] {
+    for text in
+        ["Errors in deadbeef01", "Error deadbeef01", "Error in deadbeef0", "Error in xdeadbeef01"]
+    {
         assert!(!plan.accepts(&tokens(text.as_bytes())), "{text}");
     }
 }
@@ -56,34 +45,13 @@ fn edges_reach_into_words_and_ids() {
     for (sought, texts) in [
         (
             "Rror in",
-            vec![
-                "xRror in",
-                "0Rror int",
-                "x86_Rror2 xx; abcdeRror insert5678",
-                "1Rror inn",
-            ],
+            vec!["xRror in", "0Rror int", "x86_Rror2 xx; abcdeRror insert5678", "1Rror inn"],
         ),
-        (
-            "Beef",
-            vec![
-                "Beef",
-                "deadBeef01",
-                "xdeadBeef01",
-                "dBeef001",
-                "00Beef1",
-                "aBeefz",
-            ],
-        ),
-        (
-            "Ab1",
-            vec!["Ab1", "xAb1", "xxAb1x", "00Ab1", "0000Ab1000", "xxxAb1"],
-        ),
+        ("Beef", vec!["Beef", "deadBeef01", "xdeadBeef01", "dBeef001", "00Beef1", "aBeefz"]),
+        ("Ab1", vec!["Ab1", "xAb1", "xxAb1x", "00Ab1", "0000Ab1000", "xxxAb1"]),
     ] {
         for text in texts {
-            assert!(
-                literal(sought).accepts(&tokens(text.as_bytes())),
-                "{sought} in {text}"
-            );
+            assert!(literal(sought).accepts(&tokens(text.as_bytes())), "{sought} in {text}");
         }
     }
     assert!(!literal("Beef").accepts(&tokens(b"Bee f")));
@@ -111,11 +79,7 @@ fn a_regex_gives_what_each_match_must_hold() {
     let plan = regex("Failed to (Fetch|clone) .*refs/[x-z]q+");
     assert!(plan.accepts(&tokens(b"Failed to Fetch all refs/yqq")));
     assert!(plan.accepts(&tokens(b"xFailed to clone refs/xq")));
-    for text in [
-        "Failed Fetch refs/xq",
-        "Failed to pull refs/xq",
-        "Failed to clone refs/dq",
-    ] {
+    for text in ["Failed Fetch refs/xq", "Failed to pull refs/xq", "Failed to clone refs/dq"] {
         assert!(!plan.accepts(&tokens(text.as_bytes())), "{text}");
     }
     let anchored = regex("^Tests run$");

@@ -23,13 +23,8 @@ const MAX_CLASS: usize = 64;
 
 /// Returns the plan of a regex. One that does not parse accepts every text.
 pub(super) fn plan(regex: &str, ignore_case: bool) -> Plan {
-    let ast = ParserBuilder::new()
-        .nest_limit(matcher::NEST_LIMIT)
-        .build()
-        .parse(regex);
-    let hir = ast
-        .ok()
-        .and_then(|ast| matcher::translator(ignore_case).translate(regex, &ast).ok());
+    let ast = ParserBuilder::new().nest_limit(matcher::NEST_LIMIT).build().parse(regex);
+    let hir = ast.ok().and_then(|ast| matcher::translator(ignore_case).translate(regex, &ast).ok());
     hir.map_or(Plan::All, |hir| part(&hir).plan())
 }
 
@@ -59,10 +54,9 @@ impl Part {
 fn part(hir: &Hir) -> Part {
     match hir.kind() {
         HirKind::Empty => Part::empty(),
-        HirKind::Literal(literal) => Part::Strings(vec![Fragment {
-            bytes: literal.0.to_vec(),
-            fold: false,
-        }]),
+        HirKind::Literal(literal) => {
+            Part::Strings(vec![Fragment { bytes: literal.0.to_vec(), fold: false }])
+        }
         HirKind::Class(class) => strings_of(class),
         HirKind::Look(look) => edge(*look),
         HirKind::Repetition(repetition) => repeated(repetition),
@@ -76,10 +70,7 @@ fn part(hir: &Hir) -> Part {
 fn edge(look: Look) -> Part {
     match look {
         Look::Start | Look::End | Look::StartLF | Look::EndLF | Look::StartCRLF | Look::EndCRLF => {
-            Part::Strings(vec![Fragment {
-                bytes: b"\n".to_vec(),
-                fold: false,
-            }])
+            Part::Strings(vec![Fragment { bytes: b"\n".to_vec(), fold: false }])
         }
         // A word's boundary is none of a run: to a run every byte from 0x80 on belongs.
         _ => Part::empty(),
@@ -137,10 +128,7 @@ fn fold_pairs(strings: Vec<Vec<u8>>) -> Vec<Fragment> {
             c if c == kelvin && both(b'k') => continue,
             _ => false,
         };
-        folded.push(Fragment {
-            bytes: string.clone(),
-            fold,
-        });
+        folded.push(Fragment { bytes: string.clone(), fold });
     }
     folded
 }

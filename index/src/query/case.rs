@@ -27,11 +27,7 @@ pub(super) fn literal(bytes: Vec<u8>, source: String, case: Case) -> Result<Term
         Case::Ignore => true,
         Case::Sensitive => false,
     };
-    Ok(Term {
-        pattern: Pattern::Literal(bytes),
-        ignore_case,
-        source,
-    })
+    Ok(Term { pattern: Pattern::Literal(bytes), ignore_case, source })
 }
 
 /// Makes the term of a regex; one that does not compile is a fault at its character.
@@ -60,10 +56,7 @@ pub(super) fn regex(regex: String, source: String, case: Case) -> Result<Term, F
     })?;
     matcher::compile(&regex, ignore_case).map_err(|error| {
         let text = error.to_string();
-        let mut fault = Fault::new(format!(
-            "regex: {}",
-            text.lines().next().unwrap_or("invalid")
-        ));
+        let mut fault = Fault::new(format!("regex: {}", text.lines().next().unwrap_or("invalid")));
         if text.contains("is not allowed in a regex") {
             fault.message = "regex: a line feed cannot match: logs are searched by line".to_owned();
             let at = regex.find("\\n").or_else(|| regex.find('\n')).unwrap_or(0);
@@ -71,11 +64,7 @@ pub(super) fn regex(regex: String, source: String, case: Case) -> Result<Term, F
         }
         fault
     })?;
-    Ok(Term {
-        pattern: Pattern::Regex(regex),
-        ignore_case,
-        source,
-    })
+    Ok(Term { pattern: Pattern::Regex(regex), ignore_case, source })
 }
 
 fn syntax(regex: &str, at: usize, what: &str) -> Fault {

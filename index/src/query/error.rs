@@ -23,12 +23,7 @@ pub struct QueryError {
 impl QueryError {
     /// Makes an error without a hint.
     pub(crate) fn new(message: impl Into<String>, column: usize, input: &str) -> QueryError {
-        QueryError {
-            message: message.into(),
-            column,
-            input: input.to_owned(),
-            hint: None,
-        }
+        QueryError { message: message.into(), column, input: input.to_owned(), hint: None }
     }
 
     /// Returns two lines: the input near the column, and a caret under the column.
@@ -66,21 +61,12 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Fault {
-        Fault {
-            message: message.into(),
-            offset: 0,
-            hint: None,
-        }
+        Fault { message: message.into(), offset: 0, hint: None }
     }
 
     /// Places the fault in the input at a column.
     pub(super) fn at(self, column: usize, input: &str) -> QueryError {
-        QueryError {
-            message: self.message,
-            column,
-            input: input.to_owned(),
-            hint: self.hint,
-        }
+        QueryError { message: self.message, column, input: input.to_owned(), hint: self.hint }
     }
 
     /// Places the fault, given the column of each of the part's characters and of its end.

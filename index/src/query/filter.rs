@@ -109,11 +109,7 @@ impl Filter {
     pub fn new(key: &str, value: &str) -> Result<Filter, QueryError> {
         let input = format!("{key}:{value}");
         let Some(known) = FilterKey::from_name(key) else {
-            return Err(QueryError::new(
-                format!("unknown filter `{key}`"),
-                1,
-                &input,
-            ));
+            return Err(QueryError::new(format!("unknown filter `{key}`"), 1, &input));
         };
         let column = key.chars().count() + 2;
         Filter::read(known, value, 1).map_err(|fault| fault.at(column, &input))
@@ -130,17 +126,11 @@ impl Filter {
         let value = match key {
             FilterKey::Pipeline => {
                 let number = |text: &str| text.parse::<u64>().map_err(|_| no_number(text));
-                let equal = |id| Bounds {
-                    from: Bound::Included(id),
-                    to: Bound::Included(id),
-                };
+                let equal = |id| Bounds { from: Bound::Included(id), to: Bound::Included(id) };
                 parse_bounds(value, number, equal).map(FilterValue::Number)
             }
             FilterKey::Took => {
-                let at_least = |took| Bounds {
-                    from: Bound::Included(took),
-                    to: Bound::Unbounded,
-                };
+                let at_least = |took| Bounds { from: Bound::Included(took), to: Bound::Unbounded };
                 parse_bounds(value, parse_duration, at_least).map(FilterValue::Duration)
             }
             FilterKey::Since | FilterKey::Until => When::parse(value).map(FilterValue::Time),

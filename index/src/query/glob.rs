@@ -14,9 +14,7 @@ pub struct Glob {
 impl Glob {
     /// Makes a glob; every text is one.
     pub fn new(source: impl Into<String>) -> Glob {
-        Glob {
-            source: source.into(),
-        }
+        Glob { source: source.into() }
     }
 
     /// Returns the glob as written.

@@ -14,14 +14,7 @@ pub(super) fn parse(
     terms: &mut Vec<Term>,
 ) -> Result<Expr, QueryError> {
     let scan = Scan::new(args);
-    let mut parser = Parser {
-        place: 0,
-        nesting: 0,
-        groups: 0,
-        scan,
-        case,
-        terms,
-    };
+    let mut parser = Parser { place: 0, nesting: 0, groups: 0, scan, case, terms };
     if parser.peek() == Start::End {
         return Ok(Expr::All);
     }

@@ -43,10 +43,7 @@ pub(super) enum Start {
 
 impl Scan {
     pub(super) fn new(args: &[String]) -> Scan {
-        let mut scan = Scan {
-            chars: Vec::new(),
-            seams: Vec::new(),
-        };
+        let mut scan = Scan { chars: Vec::new(), seams: Vec::new() };
         for (index, arg) in args.iter().enumerate() {
             if index > 0 {
                 scan.chars.push(' ');

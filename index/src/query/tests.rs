@@ -51,14 +51,8 @@ fn the_language() {
         (vec!["", " "], "*"),
         (vec!["connection refused"], r#""connection refused""#),
         (vec!["  a  b "], r#""a  b""#),
-        (
-            vec!["connection", "refused"],
-            r#"("connection" & "refused")"#,
-        ),
-        (
-            vec![r#""connection" "refused""#],
-            r#"("connection" & "refused")"#,
-        ),
+        (vec!["connection", "refused"], r#"("connection" & "refused")"#),
+        (vec![r#""connection" "refused""#], r#"("connection" & "refused")"#),
         (vec![r#""a \"b\" \\ \d""#], r#""a "b" \ \d""#),
         (vec![r#""""#], r#""""#),
         (vec![r#"5" disk"#], r#""5" disk""#),
@@ -71,10 +65,7 @@ fn the_language() {
         (vec!["a", "OR", "b"], r#"("a" | "b")"#),
         (vec!["a or b and c"], r#""a or b and c""#),
         (vec!["(a OR b) c"], r#"(("a" | "b") & "c")"#),
-        (
-            vec!["(", "a", "OR", "b", ")", "c"],
-            r#"(("a" | "b") & "c")"#,
-        ),
+        (vec!["(", "a", "OR", "b", ")", "c"], r#"(("a" | "b") & "c")"#),
         (vec!["x (a OR b)"], r#"("x" & ("a" | "b"))"#),
         (vec!["fault (core dumped)"], r#""fault (core dumped)""#),
         (vec!["main() failed"], r#""main() failed""#),
@@ -87,16 +78,10 @@ fn the_language() {
         (vec!["--verbose"], r#""--verbose""#),
         (vec!["a - b"], r#""a - b""#),
         (vec!["error", "-warning"], r#"("error" & -"warning")"#),
-        (
-            vec![r#"error -"two words" -/x/ -job:y"#],
-            r#"("error" & -"two words" & -/x/ & -job:)"#,
-        ),
+        (vec![r#"error -"two words" -/x/ -job:y"#], r#"("error" & -"two words" & -/x/ & -job:)"#),
         (vec!["-(a OR b)"], r#"-("a" | "b")"#),
         (vec![r#""-Werror""#], r#""-Werror""#),
-        (
-            vec!["error job:build ref:main"],
-            r#"("error" & job: & ref:)"#,
-        ),
+        (vec!["error job:build ref:main"], r#"("error" & job: & ref:)"#),
         (vec![r#"job:"build image" failed"#], r#"(job: & "failed")"#),
         (vec!["https://host:80/x: y"], r#""https://host:80/x: y""#),
         (vec!["Job:x"], r#""Job:x""#),
@@ -121,11 +106,7 @@ fn errors_point_at_a_column() {
         (vec!["é /a(/"], 5, "regex: unclosed group"),
         (vec![r"/a\/b[/"], 6, "regex: unclosed character class"),
         (vec![r"/foo\nbar/"], 5, "line feed"),
-        (
-            vec![r"/\w{2000}{100}/"],
-            2,
-            "regex: compiled regex exceeds size limit",
-        ),
+        (vec![r"/\w{2000}{100}/"], 2, "regex: compiled regex exceeds size limit"),
         (vec!["a\nb"], 2, "line feed"),
         (vec!["pipeline:x"], 10, "no pipeline id"),
         (vec!["a took:5"], 8, "no duration"),
@@ -147,12 +128,7 @@ fn errors_point_at_a_column() {
 fn bounds_hold() {
     let many: Vec<String> = (0..65).map(|n| format!("w{n}")).collect();
     assert!(Query::parse(&many, Case::Smart).is_err());
-    assert_eq!(
-        Query::parse(&many[1..], Case::Smart)
-            .unwrap()
-            .positive_terms(),
-        u64::MAX
-    );
+    assert_eq!(Query::parse(&many[1..], Case::Smart).unwrap().positive_terms(), u64::MAX);
     assert!(Query::parse(&["x".repeat(MAX_QUERY_BYTES + 1)], Case::Smart).is_err());
     let deep = |n: usize| format!("{}a{}", "(".repeat(n), ")".repeat(n));
     assert_eq!(shape(&[&deep(MAX_DEPTH)]), "\"a\"");
@@ -194,18 +170,8 @@ fn smart_case_is_that_of_ripgrep() {
     }
     assert!(parse(&["foo"]).terms[0].ignore_case && !parse(&["Foo"]).terms[0].ignore_case);
     let forced = |case| Query::parse(&args(&["Foo", "/b/"]), case).unwrap();
-    assert!(
-        forced(Case::Ignore)
-            .terms
-            .iter()
-            .all(|term| term.ignore_case)
-    );
-    assert!(
-        forced(Case::Sensitive)
-            .terms
-            .iter()
-            .all(|term| !term.ignore_case)
-    );
+    assert!(forced(Case::Ignore).terms.iter().all(|term| term.ignore_case));
+    assert!(forced(Case::Sensitive).terms.iter().all(|term| !term.ignore_case));
 }
 
 #[test]
@@ -217,16 +183,10 @@ fn whole_literals_and_regexes_are_joined_by_and() {
         Case::Smart,
     )
     .unwrap();
-    assert_eq!(
-        query.terms[0].pattern,
-        Pattern::Literal(b"-a \"b\xff".to_vec())
-    );
+    assert_eq!(query.terms[0].pattern, Pattern::Literal(b"-a \"b\xff".to_vec()));
     assert_eq!(query.terms[1].pattern, Pattern::Regex("-x|y".to_owned()));
     let or = Expr::Or(vec![Expr::Term(2), Expr::Term(3)]);
-    assert_eq!(
-        query.expr,
-        Expr::And(vec![Expr::Term(0), Expr::Term(1), or])
-    );
+    assert_eq!(query.expr, Expr::And(vec![Expr::Term(0), Expr::Term(1), or]));
     let error = Query::from_parts(&[], &["ab)".to_owned()], &[], Case::Smart).unwrap_err();
     assert_eq!((error.column, error.input.as_str()), (3, "ab)"));
     assert!(Query::from_parts(&[b"a\n".to_vec()], &[], &[], Case::Smart).is_err());
@@ -249,18 +209,9 @@ fn filters_have_globs_ranges_and_times() {
     for wrong in ["..", "5..3", ">", "-1", "1..x"] {
         assert!(Filter::new("pipeline", wrong).is_err(), "{wrong}");
     }
-    let took = Bounds {
-        from: Bound::Included(Duration::from_secs(5400)),
-        to: Bound::Unbounded,
-    };
-    assert_eq!(
-        Filter::new("took", "1h30m").unwrap().value,
-        FilterValue::Duration(took)
-    );
-    assert_eq!(
-        Filter::new("job", "*").unwrap().value,
-        FilterValue::Text(Glob::new("*"))
-    );
+    let took = Bounds { from: Bound::Included(Duration::from_secs(5400)), to: Bound::Unbounded };
+    assert_eq!(Filter::new("took", "1h30m").unwrap().value, FilterValue::Duration(took));
+    assert_eq!(Filter::new("job", "*").unwrap().value, FilterValue::Text(Glob::new("*")));
     let unknown = Filter::new("nope", "x").unwrap_err();
     assert_eq!((unknown.column, unknown.input.as_str()), (1, "nope:x"));
 }
@@ -273,36 +224,17 @@ fn times_are_relative_days_or_instants() {
         ("90m", "2026-03-01T10:30:00Z", "2026-03-01T10:30:00Z"),
         ("2w", "2026-02-15T12:00:00Z", "2026-02-15T12:00:00Z"),
         ("2026-01-31", "2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"),
-        (
-            "2026-01-31T10:00:00+02:00",
-            "2026-01-31T08:00:00Z",
-            "2026-01-31T08:00:00Z",
-        ),
-        (
-            "2026-01-31T10:00:00",
-            "2026-01-31T10:00:00Z",
-            "2026-01-31T10:00:00Z",
-        ),
+        ("2026-01-31T10:00:00+02:00", "2026-01-31T08:00:00Z", "2026-01-31T08:00:00Z"),
+        ("2026-01-31T10:00:00", "2026-01-31T10:00:00Z", "2026-01-31T10:00:00Z"),
     ] {
         let when = When::parse(text).unwrap();
         assert_eq!(when.resolve(now), from.parse().unwrap(), "{text}");
         assert_eq!(when.resolve_end(now), end.parse().unwrap(), "{text}");
     }
-    for wrong in [
-        "",
-        "d",
-        "3",
-        "3x",
-        "2026-13-01",
-        "99999999999999999999d",
-        "soon",
-    ] {
+    for wrong in ["", "d", "3", "3x", "2026-13-01", "99999999999999999999d", "soon"] {
         assert!(When::parse(wrong).is_err(), "{wrong}");
     }
-    assert_eq!(
-        When::parse("99999999999w").unwrap().resolve(now),
-        Timestamp::MIN
-    );
+    assert_eq!(When::parse("99999999999w").unwrap().resolve(now), Timestamp::MIN);
 }
 
 #[test]

@@ -45,9 +45,9 @@ impl When {
     pub fn resolve(&self, now: Timestamp) -> Timestamp {
         match self {
             When::Ago(ago) => now.checked_sub(*ago).unwrap_or(Timestamp::MIN),
-            When::Day(day) => tz::Offset::UTC
-                .to_timestamp(day.at(0, 0, 0, 0))
-                .unwrap_or(Timestamp::MIN),
+            When::Day(day) => {
+                tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).unwrap_or(Timestamp::MIN)
+            }
             When::At(at) => *at,
         }
     }
@@ -55,10 +55,9 @@ impl When {
     /// Returns the instant up to which `until:` reaches: of a day the beginning of the next one.
     pub fn resolve_end(&self, now: Timestamp) -> Timestamp {
         match self {
-            When::Day(_) => self
-                .resolve(now)
-                .checked_add(Duration::from_secs(86_400))
-                .unwrap_or(Timestamp::MAX),
+            When::Day(_) => {
+                self.resolve(now).checked_add(Duration::from_secs(86_400)).unwrap_or(Timestamp::MAX)
+            }
             _ => self.resolve(now),
         }
     }
@@ -96,14 +95,8 @@ pub(super) fn parse_bounds<T: PartialOrd>(
     value: impl Fn(&str) -> Result<T, String>,
     bare: impl Fn(T) -> Bounds<T>,
 ) -> Result<Bounds<T>, String> {
-    let from = |from| Bounds {
-        from,
-        to: Bound::Unbounded,
-    };
-    let to = |to| Bounds {
-        from: Bound::Unbounded,
-        to,
-    };
+    let from = |from| Bounds { from, to: Bound::Unbounded };
+    let to = |to| Bounds { from: Bound::Unbounded, to };
     if let Some(rest) = text.strip_prefix(">=") {
         return Ok(from(Bound::Included(value(rest)?)));
     }
@@ -126,10 +119,7 @@ pub(super) fn parse_bounds<T: PartialOrd>(
             if low > high {
                 return Err(format!("the range `{text}` is empty"));
             }
-            Ok(Bounds {
-                from: Bound::Included(low),
-                to: Bound::Included(high),
-            })
+            Ok(Bounds { from: Bound::Included(low), to: Bound::Included(high) })
         }
     }
 }

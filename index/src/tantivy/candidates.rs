@@ -82,9 +82,7 @@ impl Index {
         let positive = query.positive_terms();
         for trace in list.chunk_by(|left, right| (left.job, left.trace) == (right.job, right.trace))
         {
-            let terms = trace
-                .iter()
-                .fold(0, |terms, candidate| terms | candidate.terms);
+            let terms = trace.iter().fold(0, |terms, candidate| terms | candidate.terms);
             let term = |index| match terms >> index & 1 {
                 0 => Maybe::No,
                 _ => Maybe::Maybe,
@@ -108,10 +106,7 @@ impl Index {
             segments: searcher.segment_readers().len(),
             ..Candidates::default()
         };
-        let stats_of = |plan: &Plan| TermStats {
-            lookups: plan.lookups(),
-            ..TermStats::default()
-        };
+        let stats_of = |plan: &Plan| TermStats { lookups: plan.lookups(), ..TermStats::default() };
         found.terms = plans.iter().map(stats_of).collect();
         let mut allowed = HashMap::new();
         for segment in searcher.segment_readers() {
@@ -132,12 +127,9 @@ impl Index {
                 if !*allowed.entry(job).or_insert_with(|| allow(job)) {
                     continue;
                 }
-                let terms = by_term
-                    .iter()
-                    .enumerate()
-                    .fold(0, |terms, (index, documents)| {
-                        terms | u64::from(documents.contains(document)) << index
-                    });
+                let terms = by_term.iter().enumerate().fold(0, |terms, (index, documents)| {
+                    terms | u64::from(documents.contains(document)) << index
+                });
                 found.list.push(Candidate {
                     job,
                     trace: number(&traces, document),

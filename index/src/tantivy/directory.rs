@@ -47,10 +47,7 @@ impl Directory for Shared {
     }
 
     fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
-        let refused = [
-            io::ErrorKind::PermissionDenied,
-            io::ErrorKind::ReadOnlyFilesystem,
-        ];
+        let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
         match self.0.acquire_lock(lock) {
             Err(LockError::IoError(error))
                 if refused.contains(&error.kind()) && lock.filepath == META_LOCK.filepath =>

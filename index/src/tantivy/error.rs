@@ -70,10 +70,7 @@ pub enum Error {
 
 /// Sorts the engine's errors.
 pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
-    let damaged = |file: String| Error::Damaged {
-        dir: dir.to_owned(),
-        file,
-    };
+    let damaged = |file: String| Error::Damaged { dir: dir.to_owned(), file };
     let io = |path: PathBuf, source: Arc<io::Error>| Error::Io {
         path: dir.join(path),
         source: io::Error::new(source.kind(), source),
@@ -93,21 +90,15 @@ pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
             io(PathBuf::new(), error)
         }
         TantivyError::IoError(error) => damaged(error.to_string()),
-        TantivyError::LockFailure(..) => Error::Locked {
-            dir: dir.to_owned(),
-        },
+        TantivyError::LockFailure(..) => Error::Locked { dir: dir.to_owned() },
         TantivyError::DataCorruption(what) => damaged(format!("{what:?}")),
         TantivyError::FieldNotFound(_)
         | TantivyError::SchemaError(_)
         | TantivyError::IncompatibleIndex(_)
-        | TantivyError::OpenReadError(OpenReadError::IncompatibleIndex(_)) => Error::Version {
-            dir: dir.to_owned(),
-            found: format!("another engine ({source})"),
-        },
-        source => Error::Engine {
-            dir: dir.to_owned(),
-            source: Box::new(source),
-        },
+        | TantivyError::OpenReadError(OpenReadError::IncompatibleIndex(_)) => {
+            Error::Version { dir: dir.to_owned(), found: format!("another engine ({source})") }
+        }
+        source => Error::Engine { dir: dir.to_owned(), source: Box::new(source) },
     }
 }
 
@@ -116,10 +107,7 @@ pub(super) fn guard<T>(dir: &Path, f: impl FnOnce() -> ::tantivy::Result<T>) -> 
     // What a panic leaves half done is dropped: reading changes nothing shared.
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result.map_err(|source| wrap(dir, source)),
-        Err(panic) => Err(Error::Damaged {
-            dir: dir.to_owned(),
-            file: panic_text(panic.as_ref()),
-        }),
+        Err(panic) => Err(Error::Damaged { dir: dir.to_owned(), file: panic_text(panic.as_ref()) }),
     }
 }
 

@@ -36,13 +36,7 @@ impl<'s> Searched<'s> {
     pub(super) fn new(index: &'s Index, segment: &'s SegmentReader) -> ::tantivy::Result<Self> {
         let inverted = segment.inverted_index(index.inner.terms)?;
         let few = (inverted.terms().num_terms() as u64 / TOKENS_PER_DOCUMENT).min(MAX_UNSCANNED);
-        Ok(Searched {
-            index,
-            segment,
-            inverted,
-            flat: None,
-            few: few as u32,
-        })
+        Ok(Searched { index, segment, inverted, flat: None, few: few as u32 })
     }
 
     /// Returns the documents that satisfy the plan, and maybe others.

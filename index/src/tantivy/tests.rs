@@ -13,12 +13,7 @@ fn query(args: &[&str]) -> Query {
 }
 
 fn document(job: u64, trace: u64, frame: u32, text: &str) -> Document<'_> {
-    Document {
-        job,
-        trace,
-        frame,
-        text: text.as_bytes(),
-    }
+    Document { job, trace, frame, text: text.as_bytes() }
 }
 
 /// An index of the documents, with a commit after each so many.
@@ -40,11 +35,7 @@ fn index(dir: &Path, documents: &[Document<'_>], each: usize) -> Index {
 
 fn found(index: &Index, args: &[&str]) -> Vec<(u64, u32, u64)> {
     let found = index.candidates(&query(args), &|_| true).unwrap();
-    found
-        .list
-        .iter()
-        .map(|found| (found.trace, found.frame, found.terms))
-        .collect()
+    found.list.iter().map(|found| (found.trace, found.frame, found.terms)).collect()
 }
 
 #[test]
@@ -62,25 +53,14 @@ fn candidates_are_whole_logs_newest_first() {
         let index = index(&dir, &documents, each);
         assert_eq!(index.through(), 13);
         assert_eq!(found(&index, &["error"]), [(11, 0, 1), (10, 0, 1)]);
-        assert_eq!(
-            found(&index, &["error", "warning"]),
-            [(10, 0, 1), (10, 1, 2)]
-        );
-        assert_eq!(
-            found(&index, &["error", "-warning"]),
-            [(11, 0, 1), (10, 0, 1), (10, 1, 2)]
-        );
+        assert_eq!(found(&index, &["error", "warning"]), [(10, 0, 1), (10, 1, 2)]);
+        assert_eq!(found(&index, &["error", "-warning"]), [(11, 0, 1), (10, 0, 1), (10, 1, 2)]);
         assert_eq!(found(&index, &["nothing OR two"]), [(12, 0, 1), (10, 1, 2)]);
         assert_eq!(found(&index, &["-error"]), [(11, 0, 1), (10, 0, 1)]);
-        assert_eq!(
-            found(&index, &["warning", "job:x"]),
-            [(13, 0, 1), (10, 1, 1)]
-        );
+        assert_eq!(found(&index, &["warning", "job:x"]), [(13, 0, 1), (10, 1, 1)]);
         assert_eq!(found(&index, &["/.*/"]).len(), 5);
         assert!(found(&index, &[]).is_empty());
-        let allowed = index
-            .candidates(&query(&["error"]), &|job| job == 1)
-            .unwrap();
+        let allowed = index.candidates(&query(&["error"]), &|job| job == 1).unwrap();
         assert_eq!(allowed.list.len(), 1);
         assert_eq!((allowed.documents, allowed.terms[0].documents), (5, 2));
         assert!(index.bytes().unwrap() > 0);
@@ -91,11 +71,7 @@ fn candidates_are_whole_logs_newest_first() {
 #[test]
 fn a_document_added_twice_is_one_candidate() {
     let folder = tempfile::tempdir().unwrap();
-    let index = index(
-        folder.path(),
-        &[document(1, 1, 0, "a\n"), document(1, 1, 0, "a\n")],
-        1,
-    );
+    let index = index(folder.path(), &[document(1, 1, 0, "a\n"), document(1, 1, 0, "a\n")], 1);
     assert_eq!(found(&index, &["a"]), [(1, 0, 1)]);
 }
 
@@ -117,18 +93,11 @@ fn what_is_not_committed_is_lost_and_the_rest_is_kept() {
 #[test]
 fn segments_are_merged_and_their_flat_files_follow() {
     let folder = tempfile::tempdir().unwrap();
-    let texts: Vec<String> = (0..60)
-        .map(|n| format!("word{n} common abcdef{n}\n"))
-        .collect();
-    let documents: Vec<Document<'_>> = (1..)
-        .zip(&texts)
-        .map(|(n, text)| document(n, n, 0, text))
-        .collect();
+    let texts: Vec<String> = (0..60).map(|n| format!("word{n} common abcdef{n}\n")).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
     let index = index(folder.path(), &documents, 1);
-    let segments = index
-        .candidates(&query(&["common"]), &|_| true)
-        .unwrap()
-        .segments;
+    let segments = index.candidates(&query(&["common"]), &|_| true).unwrap().segments;
     assert!(segments < 20, "{segments} segments");
     let files = fs::read_dir(folder.path().join(FOLDER)).unwrap().count();
     assert_eq!(files, segments);
@@ -152,9 +121,7 @@ fn what_is_wrong_with_an_index_is_told() {
     fs::write(dir.join(VERSION_FILE), "x").unwrap();
     assert!(matches!(Index::open(&dir), Err(Error::Damaged { .. })));
     fs::write(dir.join(VERSION_FILE), "1\n").unwrap();
-    let names = fs::read_dir(&dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = names.filter(|path| path.is_file()).collect();
     for path in files {
         let whole = fs::read(&path).unwrap();

@@ -51,9 +51,7 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer")
-            .field("index", &self.index)
-            .finish()
+        f.debug_struct("Writer").field("index", &self.index).finish()
     }
 }
 
@@ -102,9 +100,7 @@ impl Writer {
             engine_document.add_u64(*field, value);
         }
         let engine = &self.engine;
-        guard(&self.index.inner.dir, || {
-            engine.add_document(engine_document)
-        })?;
+        guard(&self.index.inner.dir, || engine.add_document(engine_document))?;
         Ok(())
     }
 

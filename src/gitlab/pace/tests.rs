@@ -56,20 +56,13 @@ fn refusals_of_requests_under_way_count_once() {
     assert_eq!(state.close(now, None, answered), SECOND);
     assert_eq!(state.close(now, None, answered), SECOND);
     state.succeed(now, None, answered);
-    assert_eq!(
-        state.close(answered + SECOND, None, answered + SECOND),
-        SECOND * 2
-    );
+    assert_eq!(state.close(answered + SECOND, None, answered + SECOND), SECOND * 2);
 }
 
 #[test]
 fn a_low_budget_is_spread_over_the_rest_of_the_window() {
     let (mut state, now) = state(Duration::ZERO);
-    let budget = |remaining| Budget {
-        limit: Some(600),
-        remaining,
-        window: SECOND * 20,
-    };
+    let budget = |remaining| Budget { limit: Some(600), remaining, window: SECOND * 20 };
     state.succeed(now, Some(budget(61)), now);
     assert_eq!(state.take(now), Ok(()));
     assert_eq!(state.take(now), Ok(()));

@@ -16,9 +16,7 @@ pub(crate) trait Entity: Sized {
 }
 
 fn status(fields: &Fields<'_>) -> Option<Status> {
-    fields
-        .text("status")
-        .map(|word| Status::from(word.as_str()))
+    fields.text("status").map(|word| Status::from(word.as_str()))
 }
 
 impl Entity for Job {
@@ -39,9 +37,7 @@ impl Entity for Job {
             status: status(fields),
             git_ref: fields.text("ref"),
             tag: fields.bool("tag"),
-            sha: pipeline
-                .and_then(|p| p.text("sha"))
-                .or_else(|| commit?.text("id")),
+            sha: pipeline.and_then(|p| p.text("sha")).or_else(|| commit?.text("id")),
             created_at: fields.time("created_at"),
             started_at: fields.time("started_at"),
             finished_at: fields.time("finished_at"),
@@ -53,9 +49,7 @@ impl Entity for Job {
             web_url: fields.text("web_url"),
             user: user.and_then(|user| user.text("username")),
             author: commit.and_then(|commit| commit.text("author_name")),
-            runner: fields
-                .object("runner")
-                .and_then(|runner| Runner::read(&runner).ok()),
+            runner: fields.object("runner").and_then(|runner| Runner::read(&runner).ok()),
             artifacts: artifacts(fields),
             artifacts_expire_at: fields.time("artifacts_expire_at"),
             tag_list: fields.texts("tag_list"),
@@ -124,9 +118,7 @@ impl Entity for Project {
             jobs_enabled: fields.bool("jobs_enabled"),
             builds_access_level: fields.text("builds_access_level"),
             // Older servers know it under the second name.
-            public_jobs: fields
-                .bool("public_jobs")
-                .or_else(|| fields.bool("public_builds")),
+            public_jobs: fields.bool("public_jobs").or_else(|| fields.bool("public_builds")),
             keep_latest_artifact: fields.bool("keep_latest_artifact"),
             empty_repo: fields.bool("empty_repo"),
         })
@@ -156,9 +148,6 @@ impl Entity for User {
 
 impl Entity for Version {
     fn read(fields: &Fields<'_>) -> Result<Self, String> {
-        Ok(Self {
-            version: fields.text("version"),
-            revision: fields.text("revision"),
-        })
+        Ok(Self { version: fields.text("version"), revision: fields.text("revision") })
     }
 }

@@ -24,10 +24,7 @@ fn escaped_keys_are_the_same_keys() {
 
 #[test]
 fn titles_are_found_and_made_harmless() {
-    assert_eq!(
-        title(b"<TITLE lang=x> 502\nBad\x1b </Title>").as_deref(),
-        Some("502 Bad")
-    );
+    assert_eq!(title(b"<TITLE lang=x> 502\nBad\x1b </Title>").as_deref(), Some("502 Bad"));
     assert_eq!(title(b"<title></title>"), None);
     assert_eq!(title(b"<title>\xff"), None);
 }

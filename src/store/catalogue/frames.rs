@@ -127,7 +127,7 @@ mod tests {
             raw_offset: 1000 * (n - 1),
             first_line: 10 * (n - 1),
             lines: 10,
-            continues: n % 2 == 0,
+            continues: n.is_multiple_of(2),
             hash: [n as u8; 32],
             open: vec!["step_script".to_owned(); n as usize - 1],
         }

@@ -9,10 +9,7 @@ use crate::trace::plain::{Plain, plain_with_window};
 use crate::trace::section::Sections;
 
 /// Small enough that generated logs reach every case.
-const SMALL: CutOptions = CutOptions {
-    target: 64,
-    max: 512,
-};
+const SMALL: CutOptions = CutOptions { target: 64, max: 512 };
 
 fn cut(raw: &[u8], options: CutOptions, window: u64, step: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
@@ -34,10 +31,7 @@ fn check(raw: &[u8], frames: &[Frame], max: usize, window: u64) {
     let documents: Vec<&[Frame]> = frames.chunk_by(|_, next| next.continues).collect();
     for document in documents {
         assert!(!document[0].continues);
-        let bytes: Vec<u8> = document
-            .iter()
-            .flat_map(|frame| frame.raw.clone())
-            .collect();
+        let bytes: Vec<u8> = document.iter().flat_map(|frame| frame.raw.clone()).collect();
         let lines = Lines::with_window(&bytes, window);
         let count: u64 = document.iter().map(|frame| frame.lines).sum();
         assert_eq!(count, lines.len() as u64);
@@ -45,9 +39,7 @@ fn check(raw: &[u8], frames: &[Frame], max: usize, window: u64) {
         for frame in document {
             assert!(!frame.raw.is_empty() && frame.raw.len() <= max);
             let place = at..at + frame.raw.len();
-            let begun = lines
-                .iter()
-                .filter(|line| place.contains(&line.raw_range().start));
+            let begun = lines.iter().filter(|line| place.contains(&line.raw_range().start));
             assert_eq!(frame.lines, begun.count() as u64);
             assert_eq!(frame.open, sections.open());
             at = place.end;
@@ -60,10 +52,7 @@ fn check(raw: &[u8], frames: &[Frame], max: usize, window: u64) {
         text.extend_from_slice(plain.text());
     }
     let want = oracle::plain(raw, usize::try_from(window).unwrap());
-    assert_eq!(
-        text.escape_ascii().to_string(),
-        want.escape_ascii().to_string()
-    );
+    assert_eq!(text.escape_ascii().to_string(), want.escape_ascii().to_string());
 }
 
 proptest! {
@@ -103,11 +92,7 @@ fn an_empty_trace_has_no_frame() {
 fn unstamped_lines_are_cut_at_the_first_end_from_the_target_on() {
     let raw = b"line\n".repeat(100);
     let frames = cut(&raw, SMALL, 100, usize::MAX);
-    assert!(
-        frames[..frames.len() - 1]
-            .iter()
-            .all(|frame| frame.raw.len() == 65)
-    );
+    assert!(frames[..frames.len() - 1].iter().all(|frame| frame.raw.len() == 65));
     assert!(frames.iter().all(|frame| !frame.continues));
     assert_eq!(frames[0].lines, 13);
     check(&raw, &frames, SMALL.max, 100);

@@ -45,32 +45,20 @@ fn what_is_not_quite_a_marker_is_text() {
         "section_begin:1:name\r.",
         "Section_start:1:name\r.",
     ] {
-        assert_eq!(
-            strip(text.as_bytes()),
-            text.as_bytes().escape_ascii().to_string()
-        );
+        assert_eq!(strip(text.as_bytes()), text.as_bytes().escape_ascii().to_string());
     }
 }
 
 #[test]
 fn a_marker_can_begin_inside_a_broken_one() {
-    assert_eq!(
-        strip(b"section_start:1:section_end:2:a\rx"),
-        "section_start:1:x"
-    );
+    assert_eq!(strip(b"section_start:1:section_end:2:a\rx"), "section_start:1:x");
     assert_eq!(strip(b"section_section_end:2:a\rx"), "section_x");
-    assert_eq!(
-        strip(b"section_start:1:a[section_end:2:b\rx"),
-        "section_start:1:a[x"
-    );
+    assert_eq!(strip(b"section_start:1:a[section_end:2:b\rx"), "section_start:1:a[x");
 }
 
 #[test]
 fn removal_makes_no_new_marker() {
-    assert_eq!(
-        strip(b"section_section_end:2:a\rend:1:b\rx"),
-        "section_end:1:b\\rx"
-    );
+    assert_eq!(strip(b"section_section_end:2:a\rend:1:b\rx"), "section_end:1:b\\rx");
 }
 
 #[test]
@@ -83,15 +71,9 @@ fn a_clock_out_of_range_saturates() {
 fn a_line_stands_in_the_sections_open_at_its_first_visible_byte() {
     let mut sections = Sections::new();
     let glued = b"section_end:1:a\r\x1b[0Ksection_start:1:b\r\x1b[0K\x1b[36;1mTitle\x1b[0m";
-    assert_eq!(
-        walk(&mut sections, b"section_start:1:a\r\x1b[0K\x1b[0KIn a"),
-        "a"
-    );
+    assert_eq!(walk(&mut sections, b"section_start:1:a\r\x1b[0K\x1b[0KIn a"), "a");
     assert_eq!(walk(&mut sections, glued), "b");
-    assert_eq!(
-        walk(&mut sections, b"last of bsection_end:2:b\r\x1b[0K"),
-        "b"
-    );
+    assert_eq!(walk(&mut sections, b"last of bsection_end:2:b\r\x1b[0K"), "b");
     assert_eq!(walk(&mut sections, b"section_start:3:c\r\x1b[0K\r"), "c");
     assert_eq!(walk(&mut sections, b"  section_end:3:c\r"), "c");
     assert_eq!(walk(&mut sections, b"outside"), "");

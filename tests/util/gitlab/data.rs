@@ -71,13 +71,7 @@ impl Data {
             "last_activity_at": "2026-01-02T03:04:05.006Z",
             "ci_delete_pipelines_in_seconds": null,
         });
-        self.projects.insert(
-            id,
-            FakeProject {
-                doc,
-                ..FakeProject::default()
-            },
-        );
+        self.projects.insert(id, FakeProject { doc, ..FakeProject::default() });
         self
     }
 
@@ -99,22 +93,14 @@ impl Data {
         if let Some(pipeline) = doc["pipeline"]["id"].as_u64() {
             doc["pipeline"]["project_id"] = json!(project);
             let pipeline_doc = doc["pipeline"].clone();
-            project_doc
-                .pipelines
-                .entry(pipeline)
-                .or_insert(pipeline_doc);
+            project_doc.pipelines.entry(pipeline).or_insert(pipeline_doc);
         }
         project_doc.jobs.insert(id, FakeJob { doc, trace });
     }
 
     /// Returns a job to change.
     pub fn job_mut(&mut self, project: u64, job: u64) -> &mut FakeJob {
-        self.projects
-            .get_mut(&project)
-            .unwrap()
-            .jobs
-            .get_mut(&job)
-            .unwrap()
+        self.projects.get_mut(&project).unwrap().jobs.get_mut(&job).unwrap()
     }
 
     /// Ends a job: its status, its whole log, and the log's artifact entry.
@@ -139,21 +125,14 @@ impl Data {
     pub fn delete_pipeline(&mut self, project: u64, pipeline: u64) {
         let project = self.projects.get_mut(&project).unwrap();
         project.pipelines.remove(&pipeline);
-        project
-            .jobs
-            .retain(|_, job| job.doc["pipeline"]["id"] != json!(pipeline));
-        project
-            .bridges
-            .retain(|_, doc| doc["pipeline"]["id"] != json!(pipeline));
+        project.jobs.retain(|_, job| job.doc["pipeline"]["id"] != json!(pipeline));
+        project.bridges.retain(|_, doc| doc["pipeline"]["id"] != json!(pipeline));
     }
 }
 
 /// Returns whether a job has ended.
 pub fn finished(doc: &Value) -> bool {
-    matches!(
-        doc["status"].as_str(),
-        Some("success" | "failed" | "canceled" | "skipped")
-    )
+    matches!(doc["status"].as_str(), Some("success" | "failed" | "canceled" | "skipped"))
 }
 
 fn trace_entry(bytes: usize) -> Value {

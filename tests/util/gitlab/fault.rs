@@ -86,9 +86,7 @@ impl Fault {
         match self {
             Self::Status(status, body, headers) => {
                 *answer = Answer::new(*status, "application/json", body.as_bytes());
-                headers
-                    .iter()
-                    .for_each(|(name, value)| answer.set(name, value));
+                headers.iter().for_each(|(name, value)| answer.set(name, value));
             }
             Self::Cut(share) => answer.framing = Framing::CutLength(*share),
             Self::CutChunked(share) => answer.framing = Framing::CutChunked(*share),

@@ -37,39 +37,16 @@ pub fn page(base: &str, request: &Request, all: Vec<Value>, keyset: bool, total:
         return by_keyset(base, request, all, per_page);
     }
     let count = all.len();
-    let items: Vec<_> = all
-        .into_iter()
-        .skip((page - 1) * per_page)
-        .take(per_page)
-        .collect();
+    let items: Vec<_> = all.into_iter().skip((page - 1) * per_page).take(per_page).collect();
     let more = count > page * per_page;
     let mut answer = Answer::json(200, &Value::Array(items));
     answer.set("X-Per-Page", per_page.to_string());
     answer.set("X-Page", page.to_string());
-    answer.set(
-        "X-Next-Page",
-        if more {
-            (page + 1).to_string()
-        } else {
-            String::new()
-        },
-    );
-    answer.set(
-        "X-Prev-Page",
-        if page > 1 {
-            (page - 1).to_string()
-        } else {
-            String::new()
-        },
-    );
+    answer.set("X-Next-Page", if more { (page + 1).to_string() } else { String::new() });
+    answer.set("X-Prev-Page", if page > 1 { (page - 1).to_string() } else { String::new() });
     let mut links = Vec::new();
     if more {
-        links.push(link(
-            base,
-            request,
-            &[("page", (page + 1).to_string())],
-            "next",
-        ));
+        links.push(link(base, request, &[("page", (page + 1).to_string())], "next"));
     }
     links.push(link(base, request, &[("page", "1".to_owned())], "first"));
     answer.set("Link", links.join(", "));
@@ -92,9 +69,7 @@ fn by_keyset(base: &str, request: &Request, all: Vec<Value>, per_page: usize) ->
             Err(_) => return refused(400, "cursor is invalid"),
         },
     };
-    let mut rest = all
-        .into_iter()
-        .filter(|doc| doc["id"].as_u64().is_some_and(|id| id < below));
+    let mut rest = all.into_iter().filter(|doc| doc["id"].as_u64().is_some_and(|id| id < below));
     let items: Vec<_> = rest.by_ref().take(per_page).collect();
     let last = items.last().and_then(|doc| doc["id"].as_u64());
     let more = rest.next().is_some();

@@ -5,11 +5,7 @@
 //! included. Runs on threads of its own, so that it serves programs as well as async tests, and
 //! knows no clock. Meant for tests and demonstrations only: it panics on its own mistakes.
 #![allow(clippy::unwrap_used, reason = "a loopback server of tests may panic")]
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each user of this module needs another part of it"
-)]
+#![allow(dead_code, unused_imports, reason = "each user of this module needs another part of it")]
 
 mod data;
 mod fault;
@@ -111,21 +107,13 @@ impl FakeGitLab {
 
     /// Spoils the next `times` answers of a route (`*` for any). Earlier rules go first.
     pub fn on(&self, route: &str, times: usize, fault: Fault) {
-        let rule = Rule {
-            route: route.to_owned(),
-            left: times,
-            fault: Some(fault),
-        };
+        let rule = Rule { route: route.to_owned(), left: times, fault: Some(fault) };
         lock(&self.shared.rules).push(rule);
     }
 
     /// Answers a route as it is, `times` times; puts a distance between faults.
     pub fn pass(&self, route: &str, times: usize) {
-        let rule = Rule {
-            route: route.to_owned(),
-            left: times,
-            fault: None,
-        };
+        let rule = Rule { route: route.to_owned(), left: times, fault: None };
         lock(&self.shared.rules).push(rule);
     }
 
@@ -136,10 +124,7 @@ impl FakeGitLab {
 
     /// Returns how often a route was asked (`*` for any).
     pub fn count(&self, route: &str) -> usize {
-        lock(&self.shared.seen)
-            .iter()
-            .filter(|seen| route == "*" || seen.route == route)
-            .count()
+        lock(&self.shared.seen).iter().filter(|seen| route == "*" || seen.route == route).count()
     }
 
     /// Forgets the requests so far.
@@ -159,9 +144,7 @@ impl Drop for FakeGitLab {
 impl Shared {
     fn take_rule(&self, route: &str) -> Option<Fault> {
         let mut rules = lock(&self.rules);
-        let rule = rules
-            .iter_mut()
-            .find(|r| r.left > 0 && (r.route == "*" || r.route == route))?;
+        let rule = rules.iter_mut().find(|r| r.left > 0 && (r.route == "*" || r.route == route))?;
         rule.left -= 1;
         rule.fault.clone()
     }
@@ -177,16 +160,8 @@ fn serve(shared: &Shared, stream: &TcpStream) {
         if let Some(fault) = &fault {
             fault.spoil(&mut answer);
         }
-        let status = if answer.framing == Framing::Never {
-            0
-        } else {
-            answer.status
-        };
-        lock(&shared.seen).push(Seen {
-            route,
-            request,
-            status,
-        });
+        let status = if answer.framing == Framing::Never { 0 } else { answer.status };
+        lock(&shared.seen).push(Seen { route, request, status });
         if shared.stopped.load(Ordering::Relaxed) || !wire::write_answer(stream, &answer) {
             return;
         }

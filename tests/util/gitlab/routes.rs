@@ -18,12 +18,8 @@ fn gone() -> Answer {
 
 /// Returns the token of a request, however it is sent.
 fn token(request: &Request) -> Option<&str> {
-    let bearer = request
-        .header("authorization")
-        .and_then(|value| value.strip_prefix("Bearer "));
-    bearer
-        .or_else(|| request.header("private-token"))
-        .or_else(|| request.header("job-token"))
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    bearer.or_else(|| request.header("private-token")).or_else(|| request.header("job-token"))
 }
 
 /// Returns whether a request bears the default token.
@@ -54,10 +50,7 @@ pub fn answer(data: &mut Data, base: &str, request: &Request) -> (&'static str, 
         (["projects", _, "jobs", _, "erase"], false) => "erase",
         (["projects", _, "jobs", _, "play"], false) => "play",
         _ => {
-            return (
-                "unknown",
-                Answer::json(404, &json!({"error": "404 Not Found"})),
-            );
+            return ("unknown", Answer::json(404, &json!({"error": "404 Not Found"})));
         }
     };
     if token(request) != Some(&data.token) {
@@ -75,19 +68,9 @@ fn known(data: &mut Data, base: &str, request: &Request, route: &str, parts: &[&
                 let path = doc["path_with_namespace"].as_str().unwrap_or_default();
                 route == "projects" || path.starts_with(&format!("{}/", decode(parts[1])))
             };
-            let docs = data
-                .projects
-                .values()
-                .rev()
-                .map(|project| project.doc.clone());
+            let docs = data.projects.values().rev().map(|project| project.doc.clone());
             let keyset = data.keyset && route == "projects";
-            return page(
-                base,
-                request,
-                docs.filter(inside).collect(),
-                keyset,
-                !keyset,
-            );
+            return page(base, request, docs.filter(inside).collect(), keyset, !keyset);
         }
         _ => {}
     }
@@ -115,40 +98,25 @@ enum Found {
 fn decode(part: &str) -> String {
     // Form decoding would take a plus for a space, which no path holds.
     let pair = format!("x={part}");
-    url::form_urlencoded::parse(pair.as_bytes())
-        .next()
-        .unwrap()
-        .1
-        .into_owned()
+    url::form_urlencoded::parse(pair.as_bytes()).next().unwrap().1.into_owned()
 }
 
 fn find(data: &Data, part: &str) -> Found {
     let name = decode(part);
-    let by_id = name
-        .parse()
-        .ok()
-        .filter(|id| data.projects.contains_key(id));
+    let by_id = name.parse().ok().filter(|id| data.projects.contains_key(id));
     let is_here = |project: &FakeProject| project.doc["path_with_namespace"] == json!(name);
     let here = by_id.or_else(|| id_where(data, is_here));
     let moved = || id_where(data, |project| project.former.contains(&name));
-    here.map(Found::Here)
-        .or_else(|| moved().map(Found::Moved))
-        .unwrap_or(Found::Nowhere)
+    here.map(Found::Here).or_else(|| moved().map(Found::Moved)).unwrap_or(Found::Nowhere)
 }
 
 fn id_where(data: &Data, test: impl Fn(&FakeProject) -> bool) -> Option<u64> {
-    data.projects
-        .iter()
-        .find(|(_, project)| test(project))
-        .map(|(id, _)| *id)
+    data.projects.iter().find(|(_, project)| test(project)).map(|(id, _)| *id)
 }
 
 fn moved(base: &str, request: &Request, parts: &[&str], id: u64) -> Answer {
     if request.method != "GET" {
-        return message(
-            405,
-            "405 Non GET methods are not allowed for moved projects",
-        );
+        return message(405, "405 Non GET methods are not allowed for moved projects");
     }
     let mut rest = vec![id.to_string()];
     rest.extend(parts[2..].iter().map(|part| (*part).to_owned()));
@@ -164,10 +132,7 @@ fn moved(base: &str, request: &Request, parts: &[&str], id: u64) -> Answer {
 
 fn in_scope(request: &Request, doc: &Value) -> bool {
     let scope = [request.params("scope"), request.params("scope[]")].concat();
-    scope.is_empty()
-        || doc["status"]
-            .as_str()
-            .is_some_and(|status| scope.contains(&status))
+    scope.is_empty() || doc["status"].as_str().is_some_and(|status| scope.contains(&status))
 }
 
 fn read(
@@ -178,10 +143,7 @@ fn read(
     parts: &[&str],
     keyset: bool,
 ) -> Answer {
-    let number = parts
-        .get(3)
-        .and_then(|part| part.parse::<u64>().ok())
-        .unwrap_or(0);
+    let number = parts.get(3).and_then(|part| part.parse::<u64>().ok()).unwrap_or(0);
     let jobs = || project.jobs.values().rev().map(|job| job.doc.clone());
     let of_pipeline = |doc: &Value| doc["pipeline"]["id"] == json!(number);
     let job = project.jobs.get(&number);
@@ -197,11 +159,7 @@ fn read(
         _ if !project.pipelines.contains_key(&number) => gone(),
         "pipeline" => Answer::json(200, &project.pipelines[&number]),
         "bridges" => {
-            let all = project
-                .bridges
-                .values()
-                .rev()
-                .filter(|doc| of_pipeline(doc));
+            let all = project.bridges.values().rev().filter(|doc| of_pipeline(doc));
             page(base, request, all.cloned().collect(), false, true)
         }
         _ => {
@@ -215,10 +173,7 @@ fn read(
 
 fn trace(id: u64, job: &FakeJob) -> Answer {
     let mut answer = Answer::new(200, "text/plain", job.trace.clone());
-    answer.set(
-        "Content-Disposition",
-        format!("infile; filename=\"{id}.log\""),
-    );
+    answer.set("Content-Disposition", format!("infile; filename=\"{id}.log\""));
     answer
 }
 
@@ -232,13 +187,7 @@ fn pipelines(project: &FakeProject, base: &str, request: &Request) -> Answer {
         by_source
             && after.is_none_or(|after| doc["updated_at"].as_str().and_then(time) > Some(after))
     };
-    let mut all: Vec<_> = project
-        .pipelines
-        .values()
-        .rev()
-        .filter(wanted)
-        .cloned()
-        .collect();
+    let mut all: Vec<_> = project.pipelines.values().rev().filter(wanted).cloned().collect();
     if request.param("order_by") == Some("updated_at") {
         all.sort_by_key(|doc| std::cmp::Reverse(doc["updated_at"].to_string()));
     }
@@ -250,11 +199,7 @@ fn pipelines(project: &FakeProject, base: &str, request: &Request) -> Answer {
 
 fn act(data: &mut Data, project: u64, id: u64, action: &str, request: &Request) -> Answer {
     let next = data.next_job;
-    let Some(job) = data
-        .projects
-        .get_mut(&project)
-        .and_then(|p| p.jobs.get_mut(&id))
-    else {
+    let Some(job) = data.projects.get_mut(&project).and_then(|p| p.jobs.get_mut(&id)) else {
         return gone();
     };
     let is_finished = finished(&job.doc);

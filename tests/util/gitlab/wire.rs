@@ -23,18 +23,12 @@ pub struct Request {
 impl Request {
     /// Returns a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns the first parameter of a name.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns all parameters of a name.
@@ -80,12 +74,7 @@ impl Answer {
     /// Makes an answer of a content type.
     pub fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.into(),
-            framing: Framing::Length,
-        }
+        Self { status, headers, body: body.into(), framing: Framing::Length }
     }
 
     /// Makes an answer in JSON.
@@ -101,8 +90,7 @@ impl Answer {
 
     /// Removes a header.
     pub fn drop(&mut self, name: &str) {
-        self.headers
-            .retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
     }
 }
 
@@ -115,29 +103,17 @@ pub fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let query = url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
-    let mut request = Request {
-        method,
-        path: path.to_owned(),
-        query,
-        ..Request::default()
-    };
+    let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut request = Request { method, path: path.to_owned(), query, ..Request::default() };
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(':') else {
             break;
         };
-        request
-            .headers
-            .push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length = request
-        .header("content-length")
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(0);
+    let length = request.header("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
     request.body = vec![0; length];
     reader.read_exact(&mut request.body).ok()?;
     Some(request)

@@ -9,7 +9,7 @@ fn entry(kind: Kind, stored: u64, job: u64, base: Option<[u8; 32]>) -> Entry {
         raw_offset: 3,
         first_line: 2,
         lines: 9,
-        continues: job % 2 == 0,
+        continues: job.is_multiple_of(2),
         last: true,
     };
     let place = if kind == Kind::Frame { place } else { FramePlace::default() };
