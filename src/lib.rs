@@ -1,4 +1,6 @@
 //! jobvault.
+pub mod cli;
+pub mod config;
 pub mod export;
 pub mod gitlab;
 pub mod model;

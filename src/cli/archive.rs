@@ -1,0 +1,51 @@
+//! Opening the archive and its index for a command that reads, and finding the job that was named.
+
+use jobvault_index::Index;
+
+use super::address::JobAddress;
+use super::{Context, Exit, Problem};
+use crate::export::sanitise;
+use crate::store::{JobRow, Store};
+use crate::sync::HOST_KEY;
+
+impl Context<'_> {
+    /// Opens the archive for reading.
+    pub(super) async fn open(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.config.archive).await?)
+    }
+
+    /// Prints what is odd about the configuration.
+    pub(super) fn warn_of_config(&mut self) {
+        for warning in std::mem::take(&mut self.config.warnings) {
+            self.out.warn(sanitise(warning));
+        }
+    }
+}
+
+/// Opens the index for reading. An archive without logs needs none.
+pub(super) fn open_index(store: &Store) -> anyhow::Result<Index> {
+    Ok(Index::open(&store.index_dir())?)
+}
+
+/// Returns the row of a job named on the command line.
+pub(super) async fn find_job(store: &Store, address: &JobAddress) -> anyhow::Result<JobRow> {
+    check_host(store, address).await?;
+    match store.catalogue().job(address.id).await? {
+        Some(row) => Ok(row),
+        None => Err(Problem::new(format!("the archive knows no job {}", address.id))
+            .hint("jobvault jobs lists those it knows; jobvault sync PROJECT fetches new ones")
+            .exit(Exit::No)
+            .into()),
+    }
+}
+
+/// Refuses the page of another server, whose job of the same number is another one.
+pub(super) async fn check_host(store: &Store, address: &JobAddress) -> anyhow::Result<()> {
+    let Some(host) = store.catalogue().meta(HOST_KEY).await? else { return Ok(()) };
+    if address.is_of(&host) {
+        return Ok(());
+    }
+    let page = address.page.as_ref().map(|page| page.origin().ascii_serialization());
+    let message = format!("the archive holds jobs of {host}, not of {}", page.unwrap_or_default());
+    Err(Problem::new(message).hint("name the archive of that server with --archive").into())
+}

@@ -1,0 +1,78 @@
+//! The filters of a query as flags.
+
+use jobvault_index::{Filter, QueryError};
+
+/// Conditions on jobs. Text takes globs of `*` and `?`, numbers and times take ranges.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(
+    next_help_heading = "Filters (globs such as 'deploy-*'; also inside the query, as in status:failed)"
+)]
+pub struct FilterArgs {
+    /// The project's path, or its last part
+    #[arg(long, value_name = "GLOB")]
+    project: Option<String>,
+    /// The job's name
+    #[arg(long, value_name = "GLOB")]
+    job: Option<String>,
+    /// The stage
+    #[arg(long, value_name = "GLOB")]
+    stage: Option<String>,
+    /// The status: success, failed, canceled, ...
+    #[arg(long, value_name = "GLOB")]
+    status: Option<String>,
+    /// The branch or tag
+    #[arg(long = "ref", value_name = "GLOB")]
+    git_ref: Option<String>,
+    /// The tag, of jobs that ran for one
+    #[arg(long, value_name = "GLOB")]
+    tag: Option<String>,
+    /// The runner's description
+    #[arg(long, value_name = "GLOB")]
+    runner: Option<String>,
+    /// Who started the job
+    #[arg(long, value_name = "GLOB")]
+    user: Option<String>,
+    /// The commit, or its beginning
+    #[arg(long, value_name = "SHA")]
+    sha: Option<String>,
+    /// The pipeline's id, or a range such as 100..200
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pipeline: Option<String>,
+    /// Why the job failed, such as runner_system_failure
+    #[arg(long, value_name = "GLOB")]
+    reason: Option<String>,
+    /// Not older than: 30d, 12h, 2026-01-31, 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Not newer than
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// How long it ran: '>10m', 30s..2m
+    #[arg(long, value_name = "RANGE")]
+    took: Option<String>,
+}
+
+impl FilterArgs {
+    /// Reads the values; the error points into the one that is wrong.
+    pub fn filters(&self) -> Result<Vec<Filter>, QueryError> {
+        let given = [
+            ("project", &self.project),
+            ("job", &self.job),
+            ("stage", &self.stage),
+            ("status", &self.status),
+            ("ref", &self.git_ref),
+            ("tag", &self.tag),
+            ("runner", &self.runner),
+            ("user", &self.user),
+            ("sha", &self.sha),
+            ("pipeline", &self.pipeline),
+            ("reason", &self.reason),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("took", &self.took),
+        ];
+        let read =
+            |(key, value): (&str, &Option<String>)| Some(Filter::new(key, value.as_deref()?));
+        given.into_iter().filter_map(read).collect()
+    }
+}

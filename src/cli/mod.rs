@@ -1,0 +1,202 @@
+//! The command line: what there is to call, and one file for each command.
+//!
+//! Owns arguments, texts and exit codes; the work is done by the library. Fails with an error whose chain `main`
+//! prints once, with a [`hint`] where there is one.
+
+mod address;
+mod archive;
+mod completions;
+mod filters;
+pub mod hint;
+mod jobs;
+mod man;
+pub mod output;
+mod problem;
+mod progress;
+mod reindex;
+mod search;
+mod show;
+mod status;
+mod sync;
+mod table;
+mod units;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::config::{Config, Env, Flags};
+use output::{ColourChoice, Out};
+pub use problem::Problem;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It found or did what was asked for.
+    Yes,
+    /// It ran well and the answer is no: no hit, no such job, damage found.
+    No,
+    /// It could not be done.
+    Failed,
+    /// It was done in part.
+    Partial,
+    /// It was interrupted twice and ended on the spot.
+    Killed,
+}
+
+impl Exit {
+    /// Returns the exit status of the process.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Yes => 0,
+            Self::No => 1,
+            Self::Failed => 2,
+            Self::Partial => 3,
+            // As a shell reports a process that ended by SIGINT.
+            Self::Killed => 130,
+        }
+    }
+}
+
+const AFTER_HELP: &str = "\
+Start here:
+  export GITLAB_TOKEN=glpat-...
+  jobvault sync --host https://gitlab.example.com group/project
+  jobvault search 'connection refused' status:failed
+  jobvault show 123456
+
+Exit status: 0 yes, 1 no (no hit, damage found), 2 failed, 3 partly done.
+Settings come from flags, the environment (GITLAB_TOKEN, GITLAB_HOST, JOBVAULT_ARCHIVE, JOBVAULT_CONFIG,
+JOBVAULT_LOG) and $XDG_CONFIG_HOME/jobvault/config.toml, in this order.";
+
+/// Archive GitLab CI job logs and search them exactly
+#[derive(Debug, Parser)]
+#[command(name = "jobvault", version, about, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(disable_help_subcommand = true, infer_long_args = false)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The archive's directory [env: JOBVAULT_ARCHIVE] [default: $XDG_DATA_HOME/jobvault]
+    #[arg(long, global = true, value_name = "DIR")]
+    archive: Option<PathBuf>,
+    /// The configuration file [env: JOBVAULT_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are respected
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: ColourChoice,
+    /// Say more about what happens; twice for details
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Say nothing but errors and warnings
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Archive the jobs and logs of projects
+    Sync(sync::Args),
+    /// Find lines in all archived logs
+    Search(search::Args),
+    /// Print a job's log
+    Show(show::Args),
+    /// List archived jobs
+    Jobs(jobs::Args),
+    /// Say what the archive holds and what is missing
+    Status(status::Args),
+    /// Check every stored byte
+    Verify(verify::Args),
+    /// Build the full-text index anew
+    Reindex(reindex::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
+}
+
+/// What every command is given.
+struct Context<'a> {
+    config: Config,
+    out: &'a mut Out,
+    now: Timestamp,
+}
+
+impl Cli {
+    /// Tells whether errors are wanted as JSON.
+    pub fn is_json(&self) -> bool {
+        match &self.command {
+            Command::Sync(args) => args.json,
+            Command::Search(args) => args.is_json(),
+            Command::Jobs(args) => args.json,
+            Command::Status(args) => args.json,
+            Command::Verify(args) => args.json,
+            Command::Show(_) | Command::Reindex(_) | Command::Completions(_) | Command::Man(_) => {
+                false
+            }
+        }
+    }
+
+    /// Returns what to log: the flags' wish, or `None` where they say nothing.
+    pub fn log_level(&self) -> Option<&'static str> {
+        match (self.global.quiet, self.global.verbose) {
+            (true, _) => Some("error"),
+            (false, 0) => None,
+            (false, 1) => Some("warn,jobvault=info"),
+            (false, 2) => Some("info,jobvault=debug"),
+            (false, _) => Some("debug,jobvault=trace"),
+        }
+    }
+
+    /// Returns where output goes.
+    pub fn out(&self, env: &Env) -> Out {
+        Out::new(self.global.color, self.global.quiet, env)
+    }
+
+    /// Runs the command.
+    pub async fn run(self, env: &Env, out: &mut Out, now: Timestamp) -> anyhow::Result<Exit> {
+        match self.command {
+            Command::Completions(args) => return completions::run(&args, out),
+            Command::Man(args) => return man::run(&args, out),
+            _ => {}
+        }
+        let mut flags =
+            Flags { archive: self.global.archive, config: self.global.config, ..Flags::default() };
+        if let Command::Sync(args) = &self.command {
+            args.add_to(&mut flags)?;
+        }
+        let config = Config::load(flags, env)?;
+        let context = Context { config, out, now };
+        let exit = match self.command {
+            Command::Sync(args) => sync::run(args, context).await?,
+            Command::Search(args) => search::run(args, context).await?,
+            Command::Show(args) => show::run(args, context).await?,
+            Command::Jobs(args) => jobs::run(args, context).await?,
+            Command::Status(args) => status::run(args, context).await?,
+            Command::Verify(args) => verify::run(args, context).await?,
+            Command::Reindex(args) => reindex::run(args, context).await?,
+            Command::Completions(_) | Command::Man(_) => Exit::Yes,
+        };
+        out.finish()?;
+        Ok(exit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,34 @@
+//! `reindex`: the full-text index anew from the packs.
+
+use super::progress::Progress;
+use super::{Context, Exit, units};
+use crate::store::Store;
+use crate::sync;
+
+/// Arguments of `reindex`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The index is derived from the archive: it may be deleted and built anew at any time."
+)]
+pub struct Args {}
+
+pub(super) async fn run(_: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    context.warn_of_config();
+    // Opened for reading first, because opening for writing would create what is missing.
+    drop(context.open().await?);
+    let root = &context.config.archive;
+    let store = Store::open_for_writing(root, "jobvault reindex", context.now).await?;
+    let total = store.catalogue().status().await?.iter().map(|row| row.raw_bytes).sum();
+    let template = "reindex {bar:30} {percent:>3} %  {msg}  {eta} left";
+    let progress = Progress::new(context.out, total, template);
+    let made = sync::reindex(&store, |logs, bytes| {
+        progress.set(bytes, total.max(bytes), units::count(logs, "log"));
+    })
+    .await;
+    progress.finish();
+    let (index, logs) = made?;
+    let size = units::size(index.bytes()?);
+    store.close().await;
+    context.out.summary(format!("indexed {} in {size}", units::count(logs, "log")));
+    Ok(Exit::Yes)
+}

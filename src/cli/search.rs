@@ -1,0 +1,321 @@
+//! `search`: from arguments to a query, and its hits to a terminal, a pipe or JSON.
+
+pub(super) mod heading;
+mod json;
+mod lines;
+
+use std::ffi::OsString;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStringExt;
+
+use jobvault_index::{Case, Filter, Query};
+
+use super::address::{self, JobAddress};
+use super::filters::FilterArgs;
+use super::output::{Out, OutputError};
+use super::{Context, Exit, Problem, archive, units};
+use crate::export::sanitise;
+use crate::model::JobId;
+use crate::search::{self, Detail, Found, Options, Summary};
+use crate::store::Store;
+use lines::Printer;
+
+/// Lines shown unless another limit is asked for.
+const USUAL_LIMIT: u64 = 50;
+/// Logs that cannot be read and are named one by one.
+const MAX_UNREADABLE: usize = 20;
+
+const AFTER_HELP: &str = "\
+Examples:
+  jobvault search connection refused              these words, one after the other, in any case
+  jobvault search '\"timeout\" OR \"deadline\" -\"retrying\"' --since 7d
+  jobvault search '/exit code [1-9]/ status:failed project:group/*' -C 3
+  jobvault search -F '--- FAIL: TestLogin' -l     jobs whose log holds exactly that text
+  jobvault search -e '^ERROR' --in https://gitlab.com/group/project/-/jobs/123
+  jobvault search status:failed ref:main          jobs alone, without text
+
+Words next to each other are one text, as in grep; quotes end it; /.../ is a regular expression, key:value a filter,
+OR and parentheses group, - in front negates. Upper case in a text makes its case count.
+Exit status: 0 something was found, 1 nothing was found, 2 it failed or a log could not be read.";
+
+/// Arguments of `search`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// What to look for; a pasted address of a job looks in that job alone
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+    /// A text as it is, even if it looks like syntax (repeatable)
+    #[arg(short = 'F', long = "fixed", value_name = "TEXT", allow_hyphen_values = true)]
+    literals: Vec<OsString>,
+    /// A regular expression (repeatable)
+    #[arg(short = 'e', long = "regexp", value_name = "REGEX", allow_hyphen_values = true)]
+    regexes: Vec<String>,
+    /// Letters match in any case
+    #[arg(short, long, conflicts_with = "case_sensitive")]
+    ignore_case: bool,
+    /// Letters match in their case alone
+    #[arg(short = 's', long)]
+    case_sensitive: bool,
+    /// All of the query must hold of one line, not of one log
+    #[arg(long)]
+    same_line: bool,
+    /// Look in these jobs alone: id or address (repeatable)
+    #[arg(long = "in", value_name = "JOB")]
+    jobs: Vec<JobAddress>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    filters: FilterArgs,
+    /// The section of the log that a line is in
+    #[arg(long, value_name = "GLOB", help_heading = "Filters")]
+    section: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+struct OutputArgs {
+    /// Lines after each hit
+    #[arg(short = 'A', long, value_name = "N")]
+    after_context: Option<u64>,
+    /// Lines before each hit
+    #[arg(short = 'B', long, value_name = "N")]
+    before_context: Option<u64>,
+    /// Lines around each hit
+    #[arg(short = 'C', long, value_name = "N")]
+    context: Option<u64>,
+    /// Hits at most [default: 50; with --count and --jobs none]
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Every hit
+    #[arg(long, conflicts_with = "limit")]
+    no_limit: bool,
+    /// Only count lines and jobs
+    #[arg(long)]
+    count: bool,
+    /// Only the ids of jobs
+    #[arg(short = 'l', long = "jobs", conflicts_with = "count")]
+    ids: bool,
+    /// The oldest job first
+    #[arg(long)]
+    oldest: bool,
+    /// Print one object of JSON a hit
+    #[arg(long)]
+    json: bool,
+    /// Say on standard error what the search took
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Args {
+    pub(super) fn is_json(&self) -> bool {
+        self.output.json
+    }
+
+    /// Takes the query apart: what is left of it is text and filters.
+    fn query(&self, words: &[String]) -> Result<Query, Problem> {
+        let case = match (self.ignore_case, self.case_sensitive) {
+            (true, _) => Case::Ignore,
+            (_, true) => Case::Sensitive,
+            _ => Case::Smart,
+        };
+        let literals: Vec<Vec<u8>> =
+            self.literals.iter().map(|text| text.clone().into_vec()).collect();
+        let mut query = Query::from_parts(&literals, &self.regexes, words, case)?;
+        let section = self.section.as_ref().map(|glob| Filter::new("section", glob));
+        for filter in self.filters.filters()?.into_iter().chain(section.transpose()?) {
+            query.and_filter(filter);
+        }
+        Ok(query)
+    }
+
+    /// Returns the limit for the library: of lines, or of jobs for a query without text.
+    fn limit(&self) -> Option<u64> {
+        let output = &self.output;
+        match (output.limit, output.count || output.ids || output.no_limit) {
+            // The library counts lines; ids are counted here.
+            (Some(_), _) if output.ids => None,
+            (Some(limit), _) => Some(limit),
+            (None, true) => None,
+            (None, false) => Some(USUAL_LIMIT),
+        }
+    }
+
+    fn options(&self, jobs: Vec<JobId>) -> Options {
+        let output = &self.output;
+        let around = output.context.unwrap_or(0);
+        let detail = match (output.count || output.ids, output.json) {
+            (true, _) => Detail::Count,
+            (false, true) => Detail::All,
+            (false, false) => Detail::Lines,
+        };
+        Options {
+            limit: self.limit(),
+            oldest: output.oldest,
+            same_line: self.same_line,
+            context: match output.json {
+                true => (0, 0),
+                false => (
+                    output.before_context.unwrap_or(around),
+                    output.after_context.unwrap_or(around),
+                ),
+            },
+            jobs,
+            detail,
+        }
+    }
+}
+
+pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    context.warn_of_config();
+    let mut named = args.jobs.clone();
+    let mut words = Vec::new();
+    for word in &args.query {
+        match address::job_page(word) {
+            Some(job) => named.push(job),
+            None => words.push(word.clone()),
+        }
+    }
+    // A mistake in the query is told before the archive is looked for.
+    let query = args.query(&words)?;
+    let store = context.open().await?;
+    for job in &named {
+        archive::find_job(&store, job).await?;
+    }
+    let index = archive::open_index(&store)?;
+    let options = args.options(named.iter().map(|job| job.id).collect());
+    let summary = show(&args, &query, &options, &store, &index, &mut context).await?;
+    if args.output.explain {
+        explain(&query, &summary, context.out);
+    }
+    if summary.windowed {
+        context
+            .out
+            .note("a line over 16 MiB was matched in windows of 16 MiB that overlap by 64 KiB");
+    }
+    warn_unreadable(&summary, context.out);
+    let empty = summary.jobs == 0;
+    if empty {
+        let (jobs, bytes) = search::extent(&store).await?;
+        let logs = format!("{} ({})", units::count(jobs, "log"), units::size(bytes));
+        context.out.note(format!("nothing found; the archive holds {logs}"));
+    } else if summary.limited && !args.output.json {
+        let noun = if query.positive_terms() == 0 { "job" } else { "line" };
+        let shown = units::count(options.limit.unwrap_or_default(), noun);
+        context.out.note(format!("{shown} shown; --limit N or --no-limit for more"));
+    }
+    Ok(match (summary.unreadable.is_empty(), empty) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::No,
+        (true, false) => Exit::Yes,
+    })
+}
+
+/// Runs the search and shows what it finds as it comes.
+async fn show(
+    args: &Args,
+    query: &Query,
+    options: &Options,
+    store: &Store,
+    index: &jobvault_index::Index,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Summary> {
+    let output = &args.output;
+    let ids_limit = output.limit.filter(|_| output.ids);
+    let now = context.now;
+    let mut printer = Printer::new(context.out, now, options.context != (0, 0));
+    let mut failed: Option<OutputError> = None;
+    let (mut ids, mut last_id) = (0, None);
+    let sink = |found: Found| {
+        let written = match found {
+            _ if output.count => Ok(()),
+            found if output.ids => {
+                let job = job_id(&found);
+                if last_id.replace(job) == Some(job) || ids_limit.is_some_and(|limit| ids >= limit)
+                {
+                    return ControlFlow::Continue(());
+                }
+                ids += 1;
+                printer.id(job, output.json)
+            }
+            found if output.json => json::print(&found, printer.out()),
+            found => printer.print(found),
+        };
+        match written {
+            Ok(()) if ids_limit.is_some_and(|limit| ids >= limit) => ControlFlow::Break(()),
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let summary = search::search(store, index, query, options, now, sink).await?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    printer.finish()?;
+    if output.count {
+        match output.json {
+            true => json::count(&summary, context.out)?,
+            false => context.out.line(counts(query, &summary))?,
+        }
+    }
+    Ok(summary)
+}
+
+fn counts(query: &Query, summary: &Summary) -> String {
+    let jobs = units::count(summary.jobs, "job");
+    match query.positive_terms() {
+        0 => jobs,
+        _ => format!("{} in {jobs}", units::count(summary.lines, "line")),
+    }
+}
+
+fn job_id(found: &Found) -> JobId {
+    match found {
+        Found::Hits { job, .. } | Found::Count { job, .. } | Found::Job(job) => job.id,
+    }
+}
+
+fn warn_unreadable(summary: &Summary, out: &mut Out) {
+    for (job, reason) in summary.unreadable.iter().take(MAX_UNREADABLE) {
+        out.warn(format!("the log of job {job} cannot be read: {}", sanitise(reason)));
+    }
+    if summary.unreadable.len() > MAX_UNREADABLE {
+        out.warn(format!("and {} more", summary.unreadable.len() - MAX_UNREADABLE));
+    }
+    if !summary.unreadable.is_empty() {
+        out.hint("jobvault verify names every job that is damaged");
+    }
+}
+
+fn explain(query: &Query, summary: &Summary, out: &mut Out) {
+    let explain = &summary.explain;
+    for (term, stats) in query.terms.iter().zip(&explain.terms) {
+        let what = match stats.lookups {
+            0 => "every document".to_owned(),
+            _ => format!(
+                "{} look-ups, {} scans, {} tokens, {} documents",
+                stats.lookups, stats.scans, stats.tokens, stats.documents
+            ),
+        };
+        let case = if term.ignore_case { " (any case)" } else { "" };
+        out.message(format!("term {}{case}: {what}", sanitise(&term.source)));
+    }
+    out.message(format!(
+        "index: {} documents in {} segments, {} candidates, {} not indexed yet",
+        explain.documents, explain.segments, explain.candidates, explain.unindexed
+    ));
+    out.message(format!(
+        "read: {} documents ({}), {} of them in vain",
+        explain.decoded,
+        units::size(explain.decoded_bytes),
+        explain.false_candidates
+    ));
+    out.message(format!(
+        "time: {:.1} ms to plan, {:.1} ms in all",
+        explain.planned.as_secs_f64() * 1e3,
+        explain.took.as_secs_f64() * 1e3
+    ));
+}
