@@ -58,17 +58,15 @@ async fn main() {
 
     let root = archive.display();
     say("Your turn; the archive stays where it is:");
-    println!("  export JOBVAULT_ARCHIVE={root}");
-    println!("  target/release/jobvault search 'permission denied'");
-    println!("  target/release/jobvault search 'panicked at' --json | head -1");
-    println!("  target/release/jobvault jobs --status failed --limit 10");
-    println!("  target/release/jobvault show {failed}");
     println!(
-        "\nThe program itself: cargo build --release --bin jobvault. With a GitLab of your own:"
+        "  cargo build --release; export JOBVAULT_ARCHIVE={root} PATH=$PWD/target/release:$PATH"
     );
-    println!(
-        "  GITLAB_TOKEN=... target/release/jobvault sync --host https://gitlab.example.com group/project"
-    );
+    println!("  jobvault search 'no such file'");
+    println!("  jobvault search 'connection refused' --json | head -1");
+    println!("  jobvault jobs --status failed --limit 10");
+    println!("  jobvault show {failed}");
+    println!("\nWith a GitLab of your own:");
+    println!("  GITLAB_TOKEN=... jobvault sync --host https://gitlab.example.com group/project");
 }
 
 /// Runs commands as a shell would, in this process.
