@@ -1,4 +1,5 @@
 //! Tests of behaviour through the public face, in one binary.
+mod cli;
 mod gitlab;
 mod layers;
 mod sync;

@@ -46,7 +46,7 @@ impl Report {
         if error.chain().any(closed) {
             return None;
         }
-        let problem = error.chain().find_map(|e| e.downcast_ref::<Problem>());
+        let problem = problem(error);
         Some(Self {
             error: words(error),
             detail: problem.and_then(|p| p.detail.clone()),
@@ -60,6 +60,12 @@ impl Report {
         let json = Json { v: 1, error: &self.error, hint: self.hint.as_deref() };
         serde_json::to_string(&json).expect("two texts are plain JSON")
     }
+}
+
+/// Returns the problem in a chain; as the outermost context it is found by the error alone.
+fn problem(error: &anyhow::Error) -> Option<&Problem> {
+    let inside = || error.chain().find_map(|cause| cause.downcast_ref());
+    error.downcast_ref().or_else(inside)
 }
 
 /// Joins the chain with colons; a cause whose words stand there already is left out.
@@ -82,10 +88,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let text = "free some space and run it again: what was archived is safe";
         return Some(text.to_owned());
     }
+    if let Some(problem) = problem(error) {
+        return problem.hint.clone();
+    }
     error.chain().find_map(|cause| {
-        if let Some(problem) = cause.downcast_ref::<Problem>() {
-            return problem.hint.clone();
-        }
         let text = of_config(cause)
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))
