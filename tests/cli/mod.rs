@@ -4,6 +4,7 @@
 mod archives;
 mod help;
 mod mistakes;
+mod server;
 mod settings;
 
 use std::path::Path;
