@@ -155,6 +155,8 @@ pub enum Error {
         url: String,
         /// Why it is not followed.
         reason: String,
+        /// Whether it leads back to where it came from, as that of a balancer in trouble does for a while.
+        circle: bool,
     },
     /// Another host, to which the server redirected and which gets no token, refused.
     #[error("{url} redirects to {host}, which answered {status} (it gets no token)")]
@@ -184,7 +186,8 @@ impl Error {
             | Self::NotJson { .. }
             | Self::NotTrace { .. }
             | Self::Malformed { .. }
-            | Self::Elsewhere { .. } => true,
+            | Self::Elsewhere { .. }
+            | Self::Redirect { circle: true, .. } => true,
             Self::Options { .. }
             | Self::Tls { .. }
             | Self::Unauthorized { .. }
@@ -192,7 +195,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
-            | Self::Redirect { .. }
+            | Self::Redirect { circle: false, .. }
             | Self::Io(_) => false,
         }
     }

@@ -42,8 +42,11 @@ impl Trail {
 
     /// Goes where the answer points.
     pub(crate) fn follow(&mut self, method: &Method, headers: &HeaderMap) -> Result<(), Error> {
-        let refused =
-            |reason: &str| Error::Redirect { url: place(self.here()), reason: reason.to_owned() };
+        let refused = |reason: &str| Error::Redirect {
+            url: place(self.here()),
+            reason: reason.to_owned(),
+            circle: false,
+        };
         if method != Method::GET {
             return Err(refused("only reads are redirected"));
         }
@@ -61,7 +64,8 @@ impl Trail {
             return Err(refused("that too often in a row"));
         }
         if self.visited.iter().filter(|url| **url == next).count() >= MAX_VISITS {
-            return Err(refused("that in a circle"));
+            let (url, reason) = (place(self.here()), "that in a circle".to_owned());
+            return Err(Error::Redirect { url, reason, circle: true });
         }
         self.visited.push(next);
         Ok(())

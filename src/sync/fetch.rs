@@ -1,5 +1,6 @@
 //! Fetching: one job's trace at a time, from the queue to the writer.
 
+use super::judge::is_doubtful;
 use super::queue::Item;
 use super::spool::Spool;
 use super::writer::Message;
@@ -38,6 +39,11 @@ impl Run {
 
     async fn fetch_one(&self, item: Item) {
         match self.attempt(&item).await {
+            // A proxy cut it, perhaps; what is still so at the last look is kept and named.
+            Outcome::Fetched(_, head) if item.tries < TRIES && is_doubtful(&item, head.bytes) => {
+                tracing::debug!(job = %item.job, bytes = head.bytes, "Not of the announced length");
+                return self.queue.put_back(item);
+            }
             Outcome::Fetched(spool, head) => {
                 self.send(Message::Fetched { item, spool, head }).await;
             }

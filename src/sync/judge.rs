@@ -49,6 +49,12 @@ impl Verdict {
     }
 }
 
+/// Tells whether a trace of `bytes` bytes is not of the announced length, so that it is worth another look at once.
+pub(crate) fn is_doubtful(item: &Item, bytes: u64) -> bool {
+    let exact = |length: u64| Some(length) == item.announced;
+    item.announced.is_some() && !exact(bytes) && !item.held.is_some_and(|held| exact(held.bytes))
+}
+
 /// Judges a trace of `bytes` bytes fetched for a finished job. `now` is the server's time.
 pub(crate) fn judge(
     item: &Item,

@@ -179,6 +179,8 @@ pub async fn run(
     run.writer.lock().unwrap_or_else(|e| e.into_inner()).take();
     let written = writing.await.context("the writer died")?;
     watching.abort();
+    // It shares the archive's lock, which is free only when the task is gone.
+    let _ = watching.await;
     index.reload()?;
     // A full disk explains everything else that went wrong.
     written?;

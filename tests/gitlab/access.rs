@@ -54,10 +54,20 @@ async fn a_refusal_is_believed_when_the_user_is_refused_too() {
     fake.data(|data| data.token = "another".into());
     let error = client.job(PROJECT, JobId(1)).await.unwrap_err();
     assert!(matches!(error, Error::Unauthorized { token_accepted: false, .. }), "{error:?}");
-    assert_eq!((fake.count("job"), fake.count("user")), (2, 1));
+    assert_eq!((fake.count("job"), fake.count("user")), (2, 5));
     fake.forget();
     assert!(matches!(client.whoami().await, Err(Error::Unauthorized { .. })));
     assert_eq!(fake.count("user"), 2);
+}
+
+#[tokio::test]
+async fn refusals_by_chance_of_the_user_too_are_not_believed() {
+    let (fake, client) = start(1);
+    let refusal = || Fault::json(401, r#"{"message":"401 Unauthorized"}"#);
+    fake.on("job", 2, refusal());
+    fake.on("user", 4, refusal());
+    client.job(PROJECT, JobId(1)).await.unwrap();
+    assert_eq!((fake.count("job"), fake.count("user")), (3, 5));
 }
 
 #[tokio::test]

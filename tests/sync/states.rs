@@ -104,6 +104,16 @@ async fn a_cut_trace_is_never_taken_for_the_whole() {
 }
 
 #[tokio::test]
+async fn a_trace_cut_once_is_fetched_again_within_the_run() {
+    let server = FakeGitLab::start(server_with(3));
+    server.on("trace", 2, Fault::edit(|answer| answer.body.truncate(20)));
+    let archive = Archive::new();
+    let stats = archive.sync(&server, "7").await.unwrap();
+    assert_eq!((stats.archived, stats.pending, stats.failed.len()), (3, 0, 0));
+    assert_eq!(server.count("trace"), 5);
+}
+
+#[tokio::test]
 async fn a_refused_token_ends_the_sync() {
     let server = FakeGitLab::start(server_with(3));
     server.data(|d| d.token = "another".to_owned());
