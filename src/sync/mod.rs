@@ -7,7 +7,9 @@ mod fetch;
 mod judge;
 mod queue;
 mod reindex;
+mod scope;
 mod spool;
+mod stats;
 mod walk;
 mod writer;
 
@@ -17,104 +19,25 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use jiff::Timestamp;
 use jobvault_index::Index;
-use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::gitlab::{self, Client, ProjectRef};
-use crate::model::{JobId, ProjectId, TraceState};
+use crate::gitlab::{self, Client};
+use crate::model::{ProjectId, TraceState};
+use crate::store::Store;
 use crate::store::catalogue::ProjectRow;
-use crate::store::{Identity, Store};
 use queue::Queue;
 pub use reindex::{catch_up, reindex};
+pub use stats::{Failure, Options, OtherHost, Progress, SyncStats};
 use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-/// A project's document is read anew after this long, so that a rename is noticed.
-const PROJECT_AGE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 /// Projects walked at once.
 const WALKERS: usize = 3;
 /// The key under which the catalogue keeps the address of the one server that the archive is of.
 pub const HOST_KEY: &str = "host";
-
-/// What to sync, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The projects.
-    pub projects: Vec<ProjectRef>,
-    /// Requests under way at once.
-    pub concurrency: usize,
-    /// The server's address as the archive records it.
-    pub host: String,
-    /// The server moved: its new address replaces the one recorded.
-    pub host_moved: bool,
-    /// The wall clock.
-    pub clock: fn() -> Timestamp,
-}
-
-/// Something that could not be archived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The job; `None` where a project failed as a whole.
-    pub job: Option<JobId>,
-    /// The project's path.
-    pub project: String,
-    /// Why, in words.
-    pub reason: String,
-}
-
-/// What a sync did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct SyncStats {
-    /// Jobs that the server listed.
-    pub listed: u64,
-    /// Traces archived.
-    pub archived: u64,
-    /// Jobs that have no log.
-    pub no_log: u64,
-    /// Jobs erased before they were captured.
-    pub erased: u64,
-    /// Jobs whose trace the token may not read.
-    pub forbidden: u64,
-    /// Traces archived that the runner had cut.
-    pub truncated: u64,
-    /// Jobs deleted before they were captured.
-    pub vanished: u64,
-    /// Jobs that are not finished, or could not be fetched yet.
-    pub pending: u64,
-    /// What could not be archived, each with its reason.
-    pub failed: Vec<Failure>,
-    /// Requests sent.
-    pub requests: u64,
-    /// Requests sent again.
-    pub retries: u64,
-    /// Bytes of traces archived.
-    pub raw_bytes: u64,
-    /// Bytes of packs written.
-    pub stored_bytes: u64,
-    /// Seconds it took.
-    pub seconds: f64,
-    /// It was told to stop before its end.
-    #[serde(skip)]
-    pub interrupted: bool,
-}
-
-/// How far a sync is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Jobs that the server listed so far.
-    pub listed: u64,
-    /// Jobs dealt with so far.
-    pub done: u64,
-    /// Jobs that wait to be fetched.
-    pub waiting: u64,
-    /// Bytes of traces archived so far.
-    pub raw_bytes: u64,
-    /// Projects walked to their end.
-    pub projects: u64,
-}
 
 /// What the parts of one sync share.
 struct Run {
@@ -223,16 +146,6 @@ async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
     }
 }
 
-/// The archive is of another server.
-#[derive(Debug, thiserror::Error)]
-#[error("the archive holds jobs of {archived}, not of {asked}")]
-pub struct OtherHost {
-    /// The server whose jobs the archive holds.
-    pub archived: String,
-    /// The server that was to be synced.
-    pub asked: String,
-}
-
 async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -317,83 +230,6 @@ impl Run {
             }
         }
         self.projects_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// Turns what was asked for into projects with ids; a project that cannot be had is a failure of its own.
-    async fn resolve_all(&self) -> anyhow::Result<Vec<ProjectRow>> {
-        let known = self.store.catalogue().projects().await?;
-        let mut projects: Vec<ProjectRow> = Vec::new();
-        let mut refused = None;
-        for wanted in &self.options.projects {
-            let row = known.iter().find(|row| match wanted {
-                ProjectRef::Id(id) => row.id == *id,
-                ProjectRef::Path(path) => row.path == *path,
-            });
-            let fresh = row.filter(|r| self.now().duration_since(r.seen_at) < PROJECT_AGE);
-            let resolved = match fresh {
-                Some(row) => Ok(row.clone()),
-                None => self.resolve(wanted, &known).await,
-            };
-            match resolved {
-                Ok(row) if projects.iter().any(|p| p.id == row.id) => {}
-                Ok(row) => projects.push(row),
-                Err(e) => {
-                    let project = match wanted {
-                        ProjectRef::Id(id) => id.to_string(),
-                        ProjectRef::Path(path) => path.clone(),
-                    };
-                    self.fail(Failure { job: None, project, reason: reason(&e) });
-                    refused = Some(e);
-                }
-            }
-        }
-        match refused {
-            Some(e) if projects.is_empty() => Err(e).context("find the project"),
-            _ => {
-                let mut paths = self.paths.lock().unwrap_or_else(|e| e.into_inner());
-                paths.extend(projects.iter().map(|p| (p.id, p.path.clone())));
-                Ok(projects)
-            }
-        }
-    }
-
-    async fn resolve(
-        &self,
-        wanted: &ProjectRef,
-        known: &[ProjectRow],
-    ) -> Result<ProjectRow, gitlab::Error> {
-        let received = self.client.project(wanted).await?;
-        let project = &received.value;
-        let newest = known.iter().find(|k| k.id == project.id).map(|k| k.newest_job);
-        let row = ProjectRow {
-            id: project.id,
-            path: project.path_with_namespace.clone().unwrap_or_else(|| project.id.to_string()),
-            web_url: project.web_url.clone().unwrap_or_default(),
-            seen_at: self.now(),
-            newest_job: newest.unwrap_or_default(),
-        };
-        self.send(Message::Project { row: row.clone(), document: received.raw }).await;
-        Ok(row)
-    }
-
-    /// Asks once, before the first trace, by whom jobs are captured.
-    async fn identify(&self) -> Result<(), gitlab::Error> {
-        let ask = || async {
-            let version = self.client.version().await?;
-            let user = match self.client.whoami().await {
-                Ok(user) => user.value.username.unwrap_or_default(),
-                // A job token has no user that it may read.
-                Err(gitlab::Error::Unauthorized { .. } | gitlab::Error::Forbidden { .. }) => {
-                    String::new()
-                }
-                Err(e) => return Err(e),
-            };
-            let gitlab_version = version.and_then(|v| v.version).unwrap_or_default();
-            let identity = Identity { host: self.options.host.clone(), gitlab_version, user };
-            self.send(Message::Identity(identity)).await;
-            Ok(())
-        };
-        self.identified.get_or_try_init(ask).await.copied()
     }
 
     /// Stops the run where every further request would fail alike.

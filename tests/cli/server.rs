@@ -32,8 +32,8 @@ fn sync_search_show_and_list_work_together() {
     let server = FakeGitLab::start(server_with(25));
     let home = Home::synced(&server);
     assert_eq!(home.raw("17"), log(17));
-    let plain =
-        home.run(&["show", "--plain", &url]);
+    let url = format!("{}/group/project/-/jobs/17", server.url());
+    let plain = home.run(&["show", "--plain", &url]);
     assert_eq!(plain.stdout, "$ make 17\nunique-17 done\nJob succeeded\n");
     let found = home.run(&["search", "unique-17 done"]);
     assert_eq!((found.code, found.stdout.as_str()), (0, "17:2:unique-17 done\n"));
