@@ -1,5 +1,9 @@
 //! What a killed sync, a full disk and a medium that cannot be written leave behind: nothing wrong.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips"
+)]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
