@@ -68,6 +68,9 @@ fn problem(error: &anyhow::Error) -> Option<&Problem> {
     error.downcast_ref().or_else(inside)
 }
 
+/// Words of the HTTP client that say no more than the error above them.
+const NOISE: [&str; 3] = ["error sending request", "client error (Connect)", "tcp connect error"];
+
 /// Joins the chain with colons; a cause whose words stand there already is left out.
 fn words(error: &anyhow::Error) -> String {
     let mut words = String::new();
@@ -75,7 +78,7 @@ fn words(error: &anyhow::Error) -> String {
         let text = crate::export::sanitise(cause.to_string().replace('\n', "; "));
         if words.is_empty() {
             words = text;
-        } else if !words.contains(&text) {
+        } else if !words.contains(&text) && !NOISE.contains(&text.as_str()) {
             words = format!("{words}: {text}");
         }
     }

@@ -68,8 +68,8 @@ Start here:
   jobvault show 123456
 
 Exit status: 0 yes, 1 no (no hit, damage found), 2 failed, 3 partly done.
-Settings come from flags, the environment (GITLAB_TOKEN, GITLAB_HOST, JOBVAULT_ARCHIVE, JOBVAULT_CONFIG,
-JOBVAULT_LOG) and $XDG_CONFIG_HOME/jobvault/config.toml, in this order.";
+Settings come from flags, the environment (GITLAB_TOKEN, GITLAB_HOST, JOBVAULT_ARCHIVE,
+JOBVAULT_CONFIG, JOBVAULT_LOG) and $XDG_CONFIG_HOME/jobvault/config.toml, in this order.";
 
 /// Archive GitLab CI job logs and search them exactly
 #[derive(Debug, Parser)]

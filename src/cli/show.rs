@@ -48,7 +48,7 @@ pub struct Args {
     /// Only lines in a section of that name (globs work)
     #[arg(long, value_name = "NAME")]
     section: Option<String>,
-    /// The 20 lines around a time: RFC 3339, or HH:MM[:SS] in UTC; needs a log with timestamps
+    /// The 20 lines around a time: RFC 3339, or HH:MM or HH:MM:SS in UTC; needs a log with timestamps
     #[arg(long, value_name = "TIME", conflicts_with = "lines")]
     around: Option<ClockTime>,
     /// Number the lines

@@ -34,15 +34,14 @@ fn a_strange_directory_is_no_archive() {
 #[test]
 fn a_newer_archive_asks_for_the_newer_program() {
     let home = Home::new();
-    let archive = home.archive(9);
+    let archive = home.marker(9);
     home.run(&["--archive", &archive, "jobs"]).failed(2, "has format 9", "newer jobvault");
 }
 
 #[test]
-fn a_failed_first_sync_leaves_an_archive_that_can_be_read() {
+fn an_archive_without_jobs_answers_no() {
     let home = Home::new();
-    let sync = ["sync", "--host", super::NOBODY, "a/b"];
-    home.run(&sync).failed(2, "no connection to http://127.0.0.1:1/", "check --host");
+    home.create_archive();
     let jobs = home.run(&["jobs"]);
     assert_eq!((jobs.code, jobs.stdout.as_str()), (1, ""), "{}", jobs.stderr);
     home.run(&["show", "7"]).failed(1, "the archive knows no job 7", "jobvault jobs");
@@ -64,7 +63,7 @@ fn a_failed_first_sync_leaves_an_archive_that_can_be_read() {
 #[test]
 fn an_archive_of_another_server_is_not_mixed() {
     let home = Home::new();
-    home.run(&["sync", "--host", super::NOBODY, "a/b"]);
+    home.create_archive();
     let other = ["sync", "--host", "http://127.0.0.1:2", "a/b"];
     home.run(&other).failed(2, "the archive holds jobs of http://127.0.0.1:1", "--host-moved");
 }
@@ -72,7 +71,7 @@ fn an_archive_of_another_server_is_not_mixed() {
 #[test]
 fn a_lost_index_is_told_apart_from_no_hit() {
     let home = Home::new();
-    home.run(&["sync", "--host", super::NOBODY, "a/b"]);
+    home.create_archive();
     let index = home.path().join(".local/share/jobvault/index");
     std::fs::remove_dir_all(&index).unwrap();
     home.run(&["search", "x"]).failed(2, "no index at", "jobvault reindex");

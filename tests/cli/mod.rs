@@ -11,6 +11,10 @@ use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
+use jiff::Timestamp;
+use jobvault::store::Store;
+use jobvault::sync::HOST_KEY;
+use jobvault_index::Index;
 use tempfile::TempDir;
 
 /// A token that must never be seen.
@@ -57,8 +61,20 @@ impl Home {
         path.to_str().unwrap().to_owned()
     }
 
-    /// Makes an empty archive of this format at the usual place.
-    fn archive(&self, format: u32) -> String {
+    /// Makes an archive of [`NOBODY`] without jobs at the usual place.
+    fn create_archive(&self) {
+        let root = self.path().join(".local/share/jobvault");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let store = Store::open_for_writing(&root, "a test", Timestamp::now()).await.unwrap();
+            store.set_meta(HOST_KEY, NOBODY).await.unwrap();
+            Index::create(&store.index_dir()).unwrap();
+            store.close().await;
+        });
+    }
+
+    /// Makes what only looks like an archive, of this format.
+    fn marker(&self, format: u32) -> String {
         let marker = format!(
             r#"{{"format":{format},"created_by":"a test","created_at":"2024-01-01T00:00:00Z"}}"#
         );

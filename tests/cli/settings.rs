@@ -20,20 +20,22 @@ fn a_named_file_must_be_there() {
 }
 
 #[test]
-fn projects_and_host_come_from_the_file() {
+fn the_archive_and_the_host_come_from_the_file() {
     let home = Home::new();
-    let text =
-        format!("host = \"{NOBODY}\"\nprojects = [\"group/project\"]\narchive = \"vault\"\n");
-    home.write("c.toml", &text);
-    home.run(&["--config", "c.toml", "sync"]).failed(2, "projects/group%2Fproject", "check --host");
-    assert!(home.path().join("vault/jobvault.json").exists());
+    home.create_archive();
+    let text = "host = \"http://127.0.0.1:2\"\narchive = \".local/share/jobvault\"\n";
+    home.write("c.toml", text);
+    let sync = ["--config", "c.toml", "sync", "a/b"];
+    home.run(&sync).failed(2, "not of http://127.0.0.1:2", "--host-moved");
 }
 
 #[test]
 fn a_token_file_that_others_can_read_is_warned_of() {
     let home = Home::new();
+    home.create_archive();
     let file = home.write("token", SECRET);
-    let run = home.run(&["sync", "--host", NOBODY, "--token-file", &file, "a/b"]);
+    let other = "http://127.0.0.1:2";
+    let run = home.run(&["sync", "--host", other, "--token-file", &file, "a/b"]);
     assert!(run.stderr.contains("warning: the token file"), "{}", run.stderr);
     home.write("empty", "\n");
     let empty = ["sync", "--host", NOBODY, "--token-file", "empty", "a/b"];
@@ -46,13 +48,4 @@ fn a_token_that_is_none_is_not_repeated() {
     let mut command = home.command(&["sync", "--host", NOBODY, "a/b"]);
     let run = ran(command.env("GITLAB_TOKEN", format!("my {SECRET}")).output().unwrap());
     run.failed(2, "GITLAB_TOKEN holds no token", "");
-}
-
-#[test]
-fn the_archive_is_private() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = Home::new();
-    home.run(&["sync", "--host", NOBODY, "a/b"]);
-    let archive = home.path().join(".local/share/jobvault");
-    assert_eq!(std::fs::metadata(archive).unwrap().permissions().mode() & 0o777, 0o700);
 }
