@@ -114,6 +114,8 @@ pub async fn run(
 /// Resolves projects, walks them and fetches what they list.
 async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
     let projects = run.resolve_all().await?;
+    // Not before the server has answered: a mistyped address shall not bind a new archive.
+    run.store.set_meta(HOST_KEY, &run.options.host).await?;
     let mut fetchers = JoinSet::new();
     for _ in 0..run.options.concurrency.max(1) {
         fetchers.spawn({
@@ -141,8 +143,7 @@ async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
         Some(host) if host != options.host && !options.host_moved => {
             Err(OtherHost { archived: host, asked: options.host.clone() }.into())
         }
-        Some(host) if host == options.host => Ok(()),
-        _ => Ok(store.set_meta(HOST_KEY, &options.host).await?),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packs: the truth of the archive. Write-once files of compressed, hashed entries.
 //!
 //! Owns the bytes and their verification; knows nothing of jobs beyond the numbers in a footer, and nothing of
-//! the catalogue. A pack is durable when [`PackWriter::finish`] returns, and is never changed afterwards.
+//! the catalogue. A pack is durable when `PackWriter::finish` returns, and is never changed afterwards.
 
 mod dir;
 pub(crate) mod format;
