@@ -241,7 +241,7 @@ fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decision {
         }
         (None, None) => Decision {
             state: None,
-            fetch: job.trace_size().is_some_and(|n| n > 0) && row.state == TraceState::NoLog,
+            fetch: job.trace_size().is_some() && row.state == TraceState::NoLog,
         },
         (None, Some(_)) if row.state == TraceState::Pending => {
             // It ended since: what it waited for is over.
