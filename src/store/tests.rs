@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::check::verify;
+use super::marker::MARKER;
 use super::*;
 use crate::model::{Job, ProjectId, TraceState};
 
