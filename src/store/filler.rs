@@ -151,6 +151,12 @@ impl Filler {
         (pack.0 + waiting, pack.1 + self.segment.count())
     }
 
+    /// Returns how many bytes the pack would have if it were ended now; what waits is written.
+    pub(super) fn ended_bytes(&mut self) -> Result<u64, StoreError> {
+        self.flush()?;
+        Ok(self.pack.as_ref().map_or(0, PackWriter::ended_bytes))
+    }
+
     /// Writes everything that waits and makes the pack durable; `None` where there was nothing.
     pub(super) async fn finish(&mut self, now: Timestamp) -> Result<Option<Filled>, StoreError> {
         self.flush()?;

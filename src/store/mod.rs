@@ -6,11 +6,13 @@
 mod batch;
 pub mod catalogue;
 pub mod check;
+pub mod compact;
 mod filler;
 mod lock;
 mod marker;
 pub mod packs;
 mod places;
+pub mod prune;
 mod segment;
 
 use std::path::{Path, PathBuf};
@@ -269,8 +271,12 @@ impl Store {
     }
 
     /// Closes the catalogue, so that nothing is left in its write-ahead log, and releases the lock.
+    /// Clones of the store can write no more.
     pub async fn close(self) {
         self.catalogue.close().await;
+        if let Some(lock) = &self.lock {
+            lock.release();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod frames;
 mod query;
 mod rows;
 mod sqlite;
+mod switch;
 mod write;
 
 pub(crate) use bases::BaseRow;
@@ -16,6 +17,7 @@ pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
 pub(crate) use sqlite::Access;
+pub(crate) use switch::{LivePack, MovedDocument, Switch};
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
 
 use std::path::PathBuf;

@@ -99,6 +99,13 @@ struct Best<T> {
     part: f64,
 }
 
+/// The base being put together that a log's new pieces join.
+struct Target {
+    at: Option<usize>,
+    /// A piece of the log did.
+    joined: bool,
+}
+
 impl Bases {
     /// Begins with what the archive holds, oldest first; `next` is the number of the next base.
     pub(crate) fn new(known: Vec<Known>, next: u64) -> Self {
@@ -158,7 +165,8 @@ impl Bases {
     ) -> Vec<Option<u64>> {
         let all = Shapes::union(pieces.iter().map(P::shapes));
         let stored = self.most_like(project, &all);
-        let mut target = self.most_like_growing(&all).filter(|b| b.part >= LIKE_PART).map(|b| b.at);
+        let like = self.most_like_growing(&all).filter(|b| b.part >= LIKE_PART);
+        let mut target = Target { at: like.map(|b| b.at), joined: false };
         if let Some(best) = stored {
             self.use_in(project, best.at);
         }
@@ -172,7 +180,7 @@ impl Bases {
         project: u64,
         piece: &P,
         stored: Option<Best<u64>>,
-        target: &mut Option<usize>,
+        target: &mut Target,
         max_bytes: usize,
     ) -> Option<u64> {
         let (body, shapes) = (piece.body(), piece.shapes());
@@ -180,10 +188,15 @@ impl Bases {
             let part = self.known.get(&best.at).and_then(|k| k.sketch.part_of(shapes));
             Best { part: part.unwrap_or(best.part), ..best }
         });
-        if let Some(at) = *target {
+        if let Some(at) = target.at {
             let part = self.growing[at].part_of(shapes);
             if 1.0 - part <= NEW_PART && stored.is_none_or(|s| s.part <= part) {
-                return Some(self.growing[at].id);
+                // The rest of a log that made the base costs nothing in it, and its ids may come again.
+                let has_room = self.growing[at].content.len() + body.len() <= max_bytes;
+                return match target.joined && has_room {
+                    true => self.join(project, body, shapes, target, max_bytes),
+                    false => Some(self.growing[at].id),
+                };
             }
         }
         if let Some(best) = stored {
@@ -205,16 +218,16 @@ impl Bases {
         project: u64,
         body: &[u8],
         shapes: &Shapes,
-        target: &mut Option<usize>,
+        target: &mut Target,
         max_bytes: usize,
     ) -> Option<u64> {
         let body = &body[..body.len().min(max_bytes)];
         let room = |g: &Growing| g.content.len() + body.len() <= max_bytes;
-        if target.is_none() && body.len() < MIN_BASE {
+        if target.at.is_none() && body.len() < MIN_BASE {
             // Small logs share one, like or not.
-            *target = self.growing.iter().rposition(|g| g.project == project);
+            target.at = self.growing.iter().rposition(|g| g.project == project);
         }
-        let at = match target.filter(|at| room(&self.growing[*at])) {
+        let at = match target.at.filter(|at| room(&self.growing[*at])) {
             Some(at) => at,
             None => {
                 self.growing.push(Growing {
@@ -227,7 +240,7 @@ impl Bases {
                 self.growing.len() - 1
             }
         };
-        *target = Some(at);
+        *target = Target { at: Some(at), joined: true };
         let growing = &mut self.growing[at];
         growing.content.extend_from_slice(body);
         for shape in shapes.iter() {

@@ -210,6 +210,12 @@ impl PackWriter {
         self.bytes
     }
 
+    /// Returns how many bytes the pack would have if it were ended now.
+    pub(crate) fn ended_bytes(&self) -> u64 {
+        let footer = format::encode_footer(self.number, self.compacted, &self.entries);
+        self.bytes + footer.len() as u64
+    }
+
     /// Returns how many entries the pack has so far.
     pub(crate) fn entry_count(&self) -> usize {
         self.entries.len()
@@ -261,7 +267,6 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), PackError> {
 
 impl Packs {
     /// Removes a pack; one that is not there is no fault.
-    #[allow(dead_code, reason = "compaction comes next")]
     pub(crate) fn remove(&self, name: PackName) -> Result<(), PackError> {
         let path = self.path(name);
         match fs::remove_file(&path) {

@@ -29,7 +29,6 @@ pub(crate) const INGEST: Effort = Effort {
 };
 
 /// When the archive is compacted.
-#[allow(dead_code, reason = "compaction comes next")]
 pub(crate) const COMPACT: Effort = Effort {
     frame_level: 9,
     alone_level: 12,
