@@ -3,17 +3,21 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod bases;
 pub(crate) mod frames;
 mod query;
 mod rows;
 mod sqlite;
+mod switch;
 mod write;
 
+pub(crate) use bases::BaseRow;
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
 pub(crate) use sqlite::Access;
+pub(crate) use switch::{LivePack, MovedDocument, Switch};
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
+use super::bases::{BaseRow, put_bases};
 use super::frames;
 use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
 use super::{Catalogue, CatalogueError};
@@ -51,6 +52,7 @@ pub(crate) struct PackRow {
     pub(crate) name: [u8; 32],
     pub(crate) bytes: u64,
     pub(crate) at: Timestamp,
+    pub(crate) compacted: bool,
 }
 
 /// By whom jobs were captured.
@@ -67,6 +69,7 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) pack: Option<PackRow>,
+    pub(crate) bases: Vec<BaseRow>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) projects: Vec<ProjectRow>,
     pub(crate) listings: BTreeMap<JobId, Listing>,
@@ -79,7 +82,7 @@ pub(crate) struct Writes {
     pub(crate) synced: BTreeMap<ProjectId, Timestamp>,
 }
 
-type Tx<'a> = Transaction<'a, Sqlite>;
+pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
 
 impl Catalogue {
     /// Writes all of it, or nothing.
@@ -104,14 +107,9 @@ impl Catalogue {
 
 async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     if let Some(pack) = &writes.pack {
-        sqlx::query("INSERT INTO packs (id, name, bytes, created_at) VALUES (?, ?, ?, ?)")
-            .bind(pack.id as i64)
-            .bind(&pack.name[..])
-            .bind(pack.bytes as i64)
-            .bind(pack.at.as_microsecond())
-            .execute(&mut **tx)
-            .await?;
+        put_pack(tx, pack).await?;
     }
+    put_bases(tx, &writes.bases).await?;
     for capture in &writes.captures {
         put_capture(tx, capture).await?;
     }
@@ -129,6 +127,21 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
             .execute(&mut **tx)
             .await?;
     }
+    Ok(())
+}
+
+/// Inserts the row of a pack.
+pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO packs (id, name, bytes, created_at, compacted) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(pack.id as i64)
+    .bind(&pack.name[..])
+    .bind(pack.bytes as i64)
+    .bind(pack.at.as_microsecond())
+    .bind(pack.compacted)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
