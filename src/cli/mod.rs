@@ -5,6 +5,7 @@
 
 mod address;
 mod archive;
+mod compact;
 mod completions;
 mod filters;
 pub mod hint;
@@ -13,6 +14,7 @@ mod man;
 pub mod output;
 mod problem;
 mod progress;
+mod prune;
 mod reindex;
 mod search;
 mod show;
@@ -119,6 +121,10 @@ enum Command {
     Verify(verify::Args),
     /// Build the full-text index anew
     Reindex(reindex::Args),
+    /// Make the packs smaller, like logs beside like
+    Compact(compact::Args),
+    /// Delete packs that nothing refers to
+    Prune(prune::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -141,6 +147,8 @@ impl Cli {
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
             Command::Verify(args) => args.json,
+            Command::Compact(args) => args.json,
+            Command::Prune(args) => args.json,
             Command::Show(_) | Command::Reindex(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
@@ -185,6 +193,8 @@ impl Cli {
             Command::Status(args) => status::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,
             Command::Reindex(args) => reindex::run(args, context).await?,
+            Command::Compact(args) => compact::run(args, context).await?,
+            Command::Prune(args) => prune::run(args, context).await?,
             Command::Completions(_) | Command::Man(_) => Exit::Yes,
         };
         out.finish()?;
