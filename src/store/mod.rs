@@ -13,6 +13,7 @@ mod marker;
 pub mod packs;
 mod places;
 pub mod prune;
+pub mod rebuild;
 mod segment;
 
 use std::path::{Path, PathBuf};

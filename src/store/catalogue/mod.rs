@@ -6,6 +6,7 @@
 mod bases;
 pub(crate) mod frames;
 mod query;
+mod restore;
 mod rows;
 mod sqlite;
 mod switch;
@@ -14,6 +15,7 @@ mod write;
 pub(crate) use bases::BaseRow;
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
+pub(crate) use restore::{FoundTrace, NotedTrace};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
 pub(crate) use sqlite::Access;

@@ -62,6 +62,8 @@ pub(crate) struct Capture {
     pub(crate) host: String,
     pub(crate) gitlab_version: String,
     pub(crate) user: String,
+    /// The version of jobvault that captured.
+    pub(crate) version: String,
     pub(crate) at: Timestamp,
 }
 
@@ -69,6 +71,8 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) pack: Option<PackRow>,
+    /// The pack in which the documents stand, where it is another.
+    pub(crate) documents_in: Option<u64>,
     pub(crate) bases: Vec<BaseRow>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) projects: Vec<ProjectRow>,
@@ -148,13 +152,13 @@ pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx
 async fn put_capture(tx: &mut Tx<'_>, capture: &Capture) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO captures (id, host, gitlab_version, user, jobvault_version, started_at) \
-         VALUES (?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(capture.id as i64)
     .bind(&capture.host)
     .bind(&capture.gitlab_version)
     .bind(&capture.user)
-    .bind(env!("CARGO_PKG_VERSION"))
+    .bind(&capture.version)
     .bind(capture.at.as_microsecond())
     .execute(&mut **tx)
     .await?;
@@ -192,7 +196,7 @@ const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = exclud
      doc_pack = excluded.doc_pack, doc_offset = excluded.doc_offset, doc_index = excluded.doc_index";
 
 async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
-    let pack = writes.pack.as_ref().map(|p| p.id as i64);
+    let pack = writes.documents_in.or(writes.pack.as_ref().map(|p| p.id)).map(|id| id as i64);
     let rows: Vec<_> = writes.listings.values().collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);
