@@ -3,12 +3,14 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod extent;
 pub(crate) mod frames;
 mod query;
 mod rows;
 mod sqlite;
 mod write;
 
+pub use extent::Extent;
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;
