@@ -155,6 +155,11 @@ impl Cli {
         }
     }
 
+    /// Tells whether the command only reads the archive, and so waits for one thing at a time.
+    pub fn is_light(&self) -> bool {
+        !matches!(&self.command, Command::Sync(_) | Command::Reindex(_))
+    }
+
     /// Returns what to log: the flags' wish, or `None` where they say nothing.
     pub fn log_level(&self) -> Option<&'static str> {
         match (self.global.quiet, self.global.verbose) {

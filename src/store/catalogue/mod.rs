@@ -4,6 +4,7 @@
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
 mod bases;
+mod extent;
 pub(crate) mod frames;
 mod query;
 mod restore;
@@ -13,6 +14,7 @@ mod switch;
 mod write;
 
 pub(crate) use bases::BaseRow;
+pub use extent::Extent;
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use restore::{FoundTrace, NotedTrace};
