@@ -3,136 +3,51 @@
 //! Joins the client, the store and the index; each knows nothing of the others. Walkers list, a queue orders,
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
+mod decide;
 mod fetch;
 mod judge;
+mod open;
+mod options;
+mod permits;
+mod pipelines;
 mod queue;
+mod refill;
 mod reindex;
+mod run;
+mod schedule;
+mod scope;
 mod spool;
+mod stats;
+mod sweep;
 mod walk;
 mod writer;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use jobvault_index::Index;
-use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::gitlab::{self, Client, ProjectRef};
-use crate::model::{JobId, ProjectId, TraceState};
-use crate::store::catalogue::ProjectRow;
-use crate::store::{Identity, Store};
-use queue::Queue;
+use crate::gitlab::Client;
+use crate::model::ProjectId;
+use crate::store::Store;
+pub use options::{Everything, Options};
 pub use reindex::{catch_up, reindex};
-use writer::{Message, Writer};
+use run::Run;
+use scope::Listed;
+pub use stats::{Failure, Progress, SyncStats};
+use writer::Writer;
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-/// A project's document is read anew after this long, so that a rename is noticed.
-const PROJECT_AGE: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 /// Projects walked at once.
 const WALKERS: usize = 3;
 /// The key under which the catalogue keeps the address of the one server that the archive is of.
 pub const HOST_KEY: &str = "host";
 
-/// What to sync, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The projects.
-    pub projects: Vec<ProjectRef>,
-    /// Requests under way at once.
-    pub concurrency: usize,
-    /// The server's address as the archive records it.
-    pub host: String,
-    /// The server moved: its new address replaces the one recorded.
-    pub host_moved: bool,
-    /// The wall clock.
-    pub clock: fn() -> Timestamp,
-}
-
-/// Something that could not be archived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The job; `None` where a project failed as a whole.
-    pub job: Option<JobId>,
-    /// The project's path.
-    pub project: String,
-    /// Why, in words.
-    pub reason: String,
-}
-
-/// What a sync did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct SyncStats {
-    /// Jobs that the server listed.
-    pub listed: u64,
-    /// Traces archived.
-    pub archived: u64,
-    /// Jobs that have no log.
-    pub no_log: u64,
-    /// Jobs erased before they were captured.
-    pub erased: u64,
-    /// Jobs whose trace the token may not read.
-    pub forbidden: u64,
-    /// Traces archived that the runner had cut.
-    pub truncated: u64,
-    /// Jobs deleted before they were captured.
-    pub vanished: u64,
-    /// Jobs that are not finished, or could not be fetched yet.
-    pub pending: u64,
-    /// What could not be archived, each with its reason.
-    pub failed: Vec<Failure>,
-    /// Requests sent.
-    pub requests: u64,
-    /// Requests sent again.
-    pub retries: u64,
-    /// Bytes of traces archived.
-    pub raw_bytes: u64,
-    /// Bytes of packs written.
-    pub stored_bytes: u64,
-    /// Seconds it took.
-    pub seconds: f64,
-    /// It was told to stop before its end.
-    #[serde(skip)]
-    pub interrupted: bool,
-}
-
-/// How far a sync is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Jobs that the server listed so far.
-    pub listed: u64,
-    /// Jobs dealt with so far.
-    pub done: u64,
-    /// Jobs that wait to be fetched.
-    pub waiting: u64,
-    /// Bytes of traces archived so far.
-    pub raw_bytes: u64,
-    /// Projects walked to their end.
-    pub projects: u64,
-}
-
-/// What the parts of one sync share.
-struct Run {
-    client: Client,
-    store: Store,
-    options: Options,
-    queue: Queue,
-    permits: Semaphore,
-    writer: Mutex<Option<mpsc::Sender<Message>>>,
-    stop: CancellationToken,
-    stats: Mutex<SyncStats>,
-    paths: Mutex<HashMap<ProjectId, String>>,
-    projects_done: std::sync::atomic::AtomicU64,
-    hopeless: Mutex<Option<gitlab::Error>>,
-    identified: tokio::sync::OnceCell<()>,
-}
-
-/// Syncs `options.projects` into the archive; `progress` is called now and then.
+/// Syncs what `options` name into the archive; `progress` is called now and then.
 ///
 /// Ends early, with everything fetched so far durable, when `stop` is cancelled. Fails where no further job could
 /// be archived either: the server refuses the token or is gone, the disk is full.
@@ -144,24 +59,25 @@ pub async fn run(
     stop: CancellationToken,
     progress: impl Fn(Progress) + Send + Sync + 'static,
 ) -> anyhow::Result<SyncStats> {
+    let mut listed = Listed::default();
+    round(store, index, client, options, stop, progress, &mut listed).await
+}
+
+/// One run; `listed` remembers the projects of groups from one to the next.
+async fn round(
+    store: &Store,
+    index: &mut Index,
+    client: &Client,
+    options: Options,
+    stop: CancellationToken,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+    listed: &mut Listed,
+) -> anyhow::Result<SyncStats> {
     check_host(store, &options).await?;
     catch_up(store, index).await?;
     let began = std::time::Instant::now();
     let (sender, inbox) = mpsc::channel(INBOX);
-    let run = Arc::new(Run {
-        client: client.clone(),
-        store: store.clone(),
-        queue: Queue::default(),
-        permits: Semaphore::new(options.concurrency.max(1)),
-        options,
-        writer: Mutex::new(Some(sender)),
-        stop: stop.child_token(),
-        stats: Mutex::default(),
-        paths: Mutex::default(),
-        projects_done: Default::default(),
-        hopeless: Mutex::default(),
-        identified: Default::default(),
-    });
+    let run = Arc::new(Run::new(client, store, options, sender, &stop));
     let writer = Writer::new(run.clone(), index.writer()?).await?;
     let handle = tokio::runtime::Handle::current();
     let writing = tokio::task::spawn_blocking({
@@ -175,8 +91,8 @@ pub async fn run(
         }
     });
     let watching = tokio::spawn(report(run.clone(), progress));
-    let resolved = work(&run).await;
-    run.writer.lock().unwrap_or_else(|e| e.into_inner()).take();
+    let worked = work(&run, listed).await;
+    run.end_messages();
     let written = writing.await.context("the writer died")?;
     watching.abort();
     // It shares the archive's lock, which is free only when the task is gone.
@@ -184,13 +100,14 @@ pub async fn run(
     index.reload()?;
     // A full disk explains everything else that went wrong.
     written?;
-    resolved?;
+    worked?;
     run.finish(stop.is_cancelled(), began.elapsed())
 }
 
 /// Resolves projects, walks them and fetches what they list.
-async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
-    let projects = run.resolve_all().await?;
+async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
+    let projects = run.resolve_all(listed).await?;
+    run.synced(projects.iter().map(|p| p.id));
     let mut fetchers = JoinSet::new();
     for _ in 0..run.options.concurrency.max(1) {
         fetchers.spawn({
@@ -198,6 +115,20 @@ async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
             async move { run.fetch_all().await }
         });
     }
+    let ids: Vec<ProjectId> = projects.iter().map(|p| p.id).collect();
+    // What earlier runs left comes into the queue while new jobs are being listed.
+    run.queue.fall_short();
+    let refilling = tokio::spawn({
+        let run = run.clone();
+        async move {
+            let filled = run.refill(ids).await;
+            if filled.is_err() {
+                // Those who wait for what it would have brought wait for ever.
+                run.stop.cancel();
+            }
+            filled
+        }
+    });
     let walkers = Arc::new(Semaphore::new(WALKERS));
     let mut walks = JoinSet::new();
     for project in projects {
@@ -208,9 +139,11 @@ async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
         });
     }
     while walks.join_next().await.is_some() {}
+    let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
-    Ok(())
+    refilling.await.context("the queue's filling died")??;
+    apart
 }
 
 async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
@@ -238,199 +171,5 @@ async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
     loop {
         tick.tick().await;
         progress(run.progress());
-    }
-}
-
-impl Run {
-    fn now(&self) -> Timestamp {
-        (self.options.clock)()
-    }
-
-    /// Returns the server's time, which decides how old a job is.
-    fn server_now(&self) -> Timestamp {
-        self.client.server_time().unwrap_or_else(|| self.now())
-    }
-
-    fn tally(&self, change: impl FnOnce(&mut SyncStats)) {
-        change(&mut self.stats.lock().unwrap_or_else(|e| e.into_inner()));
-    }
-
-    fn count(&self, state: TraceState) {
-        self.tally(|s| match state {
-            TraceState::Archived => s.archived += 1,
-            TraceState::NoLog => s.no_log += 1,
-            TraceState::Erased => s.erased += 1,
-            TraceState::Forbidden => s.forbidden += 1,
-            TraceState::Truncated => s.truncated += 1,
-            TraceState::Vanished => s.vanished += 1,
-            TraceState::Pending => s.pending += 1,
-        });
-    }
-
-    fn fail(&self, failure: Failure) {
-        tracing::debug!(job = ?failure.job, project = failure.project, "{}", failure.reason);
-        self.tally(|s| s.failed.push(failure));
-    }
-
-    fn project_path(&self, project: ProjectId) -> String {
-        let paths = self.paths.lock().unwrap_or_else(|e| e.into_inner());
-        paths.get(&project).cloned().unwrap_or_else(|| project.to_string())
-    }
-
-    /// Hands a message to the writer; once it has ended there is nothing left to hand over.
-    async fn send(&self, message: Message) {
-        let sender = self.writer.lock().unwrap_or_else(|e| e.into_inner()).clone();
-        if let Some(sender) = sender
-            && sender.send(message).await.is_err()
-        {
-            self.stop.cancel();
-        }
-    }
-
-    fn progress(&self) -> Progress {
-        let stats = self.stats.lock().unwrap_or_else(|e| e.into_inner());
-        Progress {
-            listed: stats.listed,
-            done: stats.archived
-                + stats.truncated
-                + stats.no_log
-                + stats.erased
-                + stats.forbidden
-                + stats.vanished,
-            waiting: self.queue.len() as u64,
-            raw_bytes: stats.raw_bytes,
-            projects: self.projects_done.load(std::sync::atomic::Ordering::Relaxed),
-        }
-    }
-
-    async fn walk_or_report(&self, project: ProjectRow) {
-        let path = project.path.clone();
-        if self.stop.is_cancelled() {
-            return;
-        }
-        if let Err(e) = self.walk_project(project).await {
-            let reason = format!("{e:#}");
-            self.fail(Failure { job: None, project: path, reason });
-            if let Ok(e) = e.downcast::<gitlab::Error>() {
-                // The caller hears of it at the end; nothing else can be done with it here.
-                let _ = self.give_up_if_hopeless(e);
-            }
-        }
-        self.projects_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// Turns what was asked for into projects with ids; a project that cannot be had is a failure of its own.
-    async fn resolve_all(&self) -> anyhow::Result<Vec<ProjectRow>> {
-        let known = self.store.catalogue().projects().await?;
-        let mut projects: Vec<ProjectRow> = Vec::new();
-        let mut refused = None;
-        for wanted in &self.options.projects {
-            let row = known.iter().find(|row| match wanted {
-                ProjectRef::Id(id) => row.id == *id,
-                ProjectRef::Path(path) => row.path == *path,
-            });
-            let fresh = row.filter(|r| self.now().duration_since(r.seen_at) < PROJECT_AGE);
-            let resolved = match fresh {
-                Some(row) => Ok(row.clone()),
-                None => self.resolve(wanted, &known).await,
-            };
-            match resolved {
-                Ok(row) if projects.iter().any(|p| p.id == row.id) => {}
-                Ok(row) => projects.push(row),
-                Err(e) => {
-                    let project = match wanted {
-                        ProjectRef::Id(id) => id.to_string(),
-                        ProjectRef::Path(path) => path.clone(),
-                    };
-                    self.fail(Failure { job: None, project, reason: reason(&e) });
-                    refused = Some(e);
-                }
-            }
-        }
-        match refused {
-            Some(e) if projects.is_empty() => Err(e).context("find the project"),
-            _ => {
-                let mut paths = self.paths.lock().unwrap_or_else(|e| e.into_inner());
-                paths.extend(projects.iter().map(|p| (p.id, p.path.clone())));
-                Ok(projects)
-            }
-        }
-    }
-
-    async fn resolve(
-        &self,
-        wanted: &ProjectRef,
-        known: &[ProjectRow],
-    ) -> Result<ProjectRow, gitlab::Error> {
-        let received = self.client.project(wanted).await?;
-        let project = &received.value;
-        let newest = known.iter().find(|k| k.id == project.id).map(|k| k.newest_job);
-        let row = ProjectRow {
-            id: project.id,
-            path: project.path_with_namespace.clone().unwrap_or_else(|| project.id.to_string()),
-            web_url: project.web_url.clone().unwrap_or_default(),
-            seen_at: self.now(),
-            newest_job: newest.unwrap_or_default(),
-        };
-        self.send(Message::Project { row: row.clone(), document: received.raw }).await;
-        Ok(row)
-    }
-
-    /// Asks once, before the first trace, by whom jobs are captured.
-    async fn identify(&self) -> Result<(), gitlab::Error> {
-        let ask = || async {
-            let version = self.client.version().await?;
-            let user = match self.client.whoami().await {
-                Ok(user) => user.value.username.unwrap_or_default(),
-                // A job token has no user that it may read.
-                Err(gitlab::Error::Unauthorized { .. } | gitlab::Error::Forbidden { .. }) => {
-                    String::new()
-                }
-                Err(e) => return Err(e),
-            };
-            let gitlab_version = version.and_then(|v| v.version).unwrap_or_default();
-            let identity = Identity { host: self.options.host.clone(), gitlab_version, user };
-            self.send(Message::Identity(identity)).await;
-            Ok(())
-        };
-        self.identified.get_or_try_init(ask).await.copied()
-    }
-
-    /// Stops the run where every further request would fail alike.
-    fn give_up_if_hopeless(&self, error: gitlab::Error) -> anyhow::Result<()> {
-        use gitlab::Error::{Connect, Tls, Unauthorized};
-        let hopeless = match &error {
-            Unauthorized { token_accepted, .. } => !token_accepted,
-            Connect { .. } | Tls { .. } => true,
-            _ => false,
-        };
-        if hopeless {
-            self.stop.cancel();
-            self.hopeless.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
-        }
-        Ok(())
-    }
-
-    fn finish(&self, interrupted: bool, took: std::time::Duration) -> anyhow::Result<SyncStats> {
-        let hopeless = self.hopeless.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some(error) = hopeless {
-            return Err(error).context("go on syncing");
-        }
-        let mut stats = std::mem::take(&mut *self.stats.lock().unwrap_or_else(|e| e.into_inner()));
-        let sent = self.client.stats();
-        stats.requests = sent.requests;
-        stats.retries = sent.retries;
-        stats.seconds = took.as_secs_f64();
-        stats.interrupted = interrupted;
-        stats.pending += self.queue.drain().len() as u64;
-        Ok(stats)
-    }
-}
-
-/// Puts an error of the client into one line, causes included.
-fn reason(error: &gitlab::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -22,12 +22,14 @@ pub struct Archive {
     pub concurrency: usize,
     /// Stops the next sync.
     pub stop: CancellationToken,
+    /// Changes the options of the next sync.
+    pub adjust: fn(sync::Options) -> sync::Options,
 }
 
 impl Archive {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, concurrency: 4, stop: CancellationToken::new() }
+        Self { dir, concurrency: 4, stop: CancellationToken::new(), adjust: |options| options }
     }
 
     pub fn path(&self) -> &Path {
@@ -58,10 +60,9 @@ impl Archive {
         let options = sync::Options {
             projects: vec![ProjectRef::from(project)],
             concurrency: self.concurrency,
-            host: host.to_owned(),
-            host_moved: false,
-            clock: Timestamp::now,
+            ..sync::Options::new(host, Timestamp::now)
         };
+        let options = (self.adjust)(options);
         let stats =
             sync::run(&store, &mut index, &client, options, self.stop.clone(), |_| {}).await;
         store.close().await;

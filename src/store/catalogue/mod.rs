@@ -3,12 +3,15 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod capture;
 pub(crate) mod frames;
 mod query;
 mod rows;
 mod sqlite;
 mod write;
+mod write_capture;
 
+pub use capture::{Backlog, Marks, PipelineRow};
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;
