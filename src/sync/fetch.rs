@@ -42,6 +42,9 @@ impl Run {
             };
             let Some(item) = item else { return };
             self.fetch_one(item).await;
+            if self.is_spent() {
+                return self.stop.cancelled().await;
+            }
         }
     }
 

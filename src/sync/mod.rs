@@ -3,6 +3,7 @@
 //! Joins the client, the store and the index; each knows nothing of the others. Walkers list, a queue orders,
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
+pub mod coverage;
 mod decide;
 mod fetch;
 mod judge;
@@ -10,6 +11,7 @@ mod open;
 mod options;
 mod permits;
 mod pipelines;
+mod plan;
 mod queue;
 mod refill;
 mod reindex;
@@ -20,6 +22,7 @@ mod spool;
 mod stats;
 mod sweep;
 mod walk;
+mod watch;
 mod writer;
 
 use std::sync::Arc;
@@ -34,11 +37,13 @@ use crate::gitlab::Client;
 use crate::model::ProjectId;
 use crate::store::Store;
 pub use options::{Everything, Options};
+pub use plan::{Planned, plan};
 pub use reindex::{catch_up, reindex};
 use run::Run;
 use scope::Listed;
 pub use stats::{Failure, Progress, SyncStats};
-use writer::Writer;
+pub use watch::{Event, Setup, watch};
+use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
@@ -73,11 +78,38 @@ async fn round(
     progress: impl Fn(Progress) + Send + Sync + 'static,
     listed: &mut Listed,
 ) -> anyhow::Result<SyncStats> {
+    let began = std::time::Instant::now();
+    let (run, inbox) = begin(store, index, client, options, &stop).await?;
+    let watching = tokio::spawn(report(run.clone(), progress));
+    let worked = written(&run, inbox, index, work(&run, listed)).await;
+    watching.abort();
+    // It shares the archive's lock, which is free only when the task is gone.
+    let _ = watching.await;
+    worked?;
+    run.finish(stop.is_cancelled(), began.elapsed())
+}
+
+/// Makes sure that the archive is of the server and its index of the archive, and sets up a run.
+async fn begin(
+    store: &Store,
+    index: &mut Index,
+    client: &Client,
+    options: Options,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Run>, mpsc::Receiver<Message>)> {
     check_host(store, &options).await?;
     catch_up(store, index).await?;
-    let began = std::time::Instant::now();
     let (sender, inbox) = mpsc::channel(INBOX);
-    let run = Arc::new(Run::new(client, store, options, sender, &stop));
+    Ok((Arc::new(Run::new(client, store, options, sender, stop)), inbox))
+}
+
+/// Does some work while a writer writes what it sends; returns when all of it is durable and searchable.
+async fn written<T>(
+    run: &Arc<Run>,
+    inbox: mpsc::Receiver<Message>,
+    index: &mut Index,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let writer = Writer::new(run.clone(), index.writer()?).await?;
     let handle = tokio::runtime::Handle::current();
     let writing = tokio::task::spawn_blocking({
@@ -90,18 +122,13 @@ async fn round(
             written
         }
     });
-    let watching = tokio::spawn(report(run.clone(), progress));
-    let worked = work(&run, listed).await;
+    let worked = work.await;
     run.end_messages();
     let written = writing.await.context("the writer died")?;
-    watching.abort();
-    // It shares the archive's lock, which is free only when the task is gone.
-    let _ = watching.await;
     index.reload()?;
     // A full disk explains everything else that went wrong.
     written?;
-    worked?;
-    run.finish(stop.is_cancelled(), began.elapsed())
+    worked
 }
 
 /// Resolves projects, walks them and fetches what they list.

@@ -35,16 +35,9 @@ struct Pressure {
 }
 
 impl Pressure {
-    fn new(max: usize) -> Self {
+    fn new(max: usize, seen: Stats) -> Self {
         let max = max.max(1) as f64;
-        Self {
-            limit: max,
-            max,
-            eased_at: None,
-            recent_secs: None,
-            usual_secs: 0.0,
-            seen: Stats::default(),
-        }
+        Self { limit: max, max, eased_at: None, recent_secs: None, usual_secs: 0.0, seen }
     }
 
     /// Takes note of what the client did since the last time.
@@ -90,9 +83,9 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// Allows at most `max` at once.
-    pub(super) fn new(max: usize) -> Self {
-        let state = State { pressure: Pressure::new(max), under_way: 0 };
+    /// Allows at most `max` at once; `seen` is what the client did before.
+    pub(super) fn new(max: usize, seen: Stats) -> Self {
+        let state = State { pressure: Pressure::new(max, seen), under_way: 0 };
         Self { state: Mutex::new(state), freed: Notify::new() }
     }
 
@@ -116,6 +109,11 @@ impl Permits {
             }
             freed.await;
         }
+    }
+
+    /// Returns whether nothing is under way.
+    pub(super) fn are_free(&self) -> bool {
+        self.lock().under_way == 0
     }
 
     /// Takes note of what the client did so far.
@@ -151,7 +149,7 @@ mod tests {
     #[test]
     fn trouble_lowers_the_limit_once_a_second_and_good_answers_raise_it() {
         let start = Instant::now();
-        let mut pressure = Pressure::new(16);
+        let mut pressure = Pressure::new(16, Stats::default());
         let quick = Duration::from_millis(20);
         let mut stats = after(Stats::default(), 1, quick);
         for _ in 0..9 {
@@ -174,7 +172,7 @@ mod tests {
     #[test]
     fn answers_that_grow_slow_lower_the_limit() {
         let start = Instant::now();
-        let mut pressure = Pressure::new(16);
+        let mut pressure = Pressure::new(16, Stats::default());
         let mut stats = Stats::default();
         for _ in 0..100 {
             stats = after(stats, 1, Duration::from_millis(50));
@@ -190,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_are_under_way_than_allowed_and_a_given_up_wait_takes_no_place() {
-        let permits = Permits::new(2);
+        let permits = Permits::new(2, Stats::default());
         let (one, two) = (permits.acquire().await, permits.acquire().await);
         {
             let third = permits.acquire();

@@ -36,6 +36,8 @@ pub(super) struct Run {
     /// By the wall clock.
     pub(super) began: Timestamp,
     pub(super) projects_done: AtomicU64,
+    /// What the client did before this run.
+    before: gitlab::Stats,
     permits: Permits,
     writer: Mutex<Option<mpsc::Sender<Message>>>,
     stats: Mutex<SyncStats>,
@@ -66,7 +68,8 @@ impl Run {
             stop: stop.child_token(),
             began: (options.clock)(),
             projects_done: AtomicU64::default(),
-            permits: Permits::new(options.concurrency),
+            before: client.stats(),
+            permits: Permits::new(options.concurrency, client.stats()),
             writer: Mutex::new(Some(writer)),
             stats: Mutex::default(),
             known: Mutex::default(),
@@ -94,19 +97,27 @@ impl Run {
     ) -> Option<Result<T, gitlab::Error>> {
         let asked = async {
             let _permit = self.permits.acquire().await;
-            call.await
+            if self.is_spent() { None } else { Some(call.await) }
         };
         let answer = tokio::select! {
             answer = asked => answer,
             () = self.stop.cancelled() => return None,
         };
         self.permits.note(self.client.stats(), Instant::now());
-        if let Err(gitlab::Error::Spent { .. }) = answer {
+        let spent = matches!(answer, Some(Err(gitlab::Error::Spent { .. })));
+        if spent {
             self.spent.store(true, Ordering::Relaxed);
-            self.stop.cancel();
-            return None;
         }
-        Some(answer)
+        // What is under way was paid for and comes to its end first.
+        if self.is_spent() && self.permits.are_free() {
+            self.stop.cancel();
+        }
+        answer.filter(|_| !spent)
+    }
+
+    /// Returns whether no more requests may be sent.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
     }
 
     pub(super) fn tally(&self, change: impl FnOnce(&mut SyncStats)) {
@@ -219,10 +230,10 @@ impl Run {
         }
         let mut stats = std::mem::take(&mut *lock(&self.stats));
         let sent = self.client.stats();
-        stats.requests = sent.requests;
-        stats.retries = sent.retries;
+        stats.requests = sent.requests - self.before.requests;
+        stats.retries = sent.retries - self.before.retries;
         stats.seconds = took.as_secs_f64();
-        stats.spent = self.spent.load(Ordering::Relaxed);
+        stats.spent = self.is_spent();
         stats.interrupted = interrupted || stats.spent;
         stats.pending += self.queue.len() as u64;
         Ok(stats)

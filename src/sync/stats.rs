@@ -52,6 +52,9 @@ pub struct SyncStats {
     pub stored_bytes: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Projects that were looked at to their end.
+    #[serde(skip)]
+    pub reached: u64,
     /// It was told to stop before its end.
     #[serde(skip)]
     pub interrupted: bool,

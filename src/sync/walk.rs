@@ -91,6 +91,7 @@ impl Run {
         let waiting = round.waiting.iter().filter(|job| !round.seen.contains(job)).count();
         self.tally(|s| s.pending += waiting as u64);
         if !self.stop.is_cancelled() {
+            self.tally(|s| s.reached += 1);
             self.send(Message::Synced(id)).await;
         }
         Ok(())

@@ -12,10 +12,10 @@ use super::{Catalogue, CatalogueError};
 use crate::model::{JobId, PipelineId, ProjectId};
 
 /// Holds for a job that has ended, is no bridge and whose trace was never fetched.
-const WAITS_FOR_FETCH: &str = "j.next_at IS NOT NULL AND j.trace IS NULL AND j.bridge = 0 AND j.state = 'pending' \
+pub(super) const WAITS_FOR_FETCH: &str = "j.next_at IS NOT NULL AND j.trace IS NULL AND j.bridge = 0 AND j.state = 'pending' \
      AND j.status IN ('success', 'failed', 'canceled')";
 /// When a job's trace is expected to be lost, microseconds; NULL where nothing threatens it.
-const DEADLINE: &str = "min(coalesce(CASE WHEN j.artifacts_expire_at > now.at THEN j.artifacts_expire_at END, 9e18), \
+pub(super) const DEADLINE: &str = "min(coalesce(CASE WHEN j.artifacts_expire_at > now.at THEN j.artifacts_expire_at END, 9e18), \
      coalesce(j.created_at + p.delete_after_secs * 1000000, 9e18))";
 
 /// How far the capture of a project is, beside its job list. What is `None` is not known, or stays when written.
@@ -242,7 +242,7 @@ impl Catalogue {
 }
 
 /// Writes ids as JSON, since a statement takes a bounded number of values.
-fn list(projects: &[ProjectId]) -> String {
+pub(super) fn list(projects: &[ProjectId]) -> String {
     let ids: Vec<String> = projects.iter().map(ToString::to_string).collect();
     format!("[{}]", ids.join(","))
 }

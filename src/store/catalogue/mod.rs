@@ -4,6 +4,7 @@
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
 mod capture;
+mod coverage;
 pub(crate) mod frames;
 mod query;
 mod rows;
@@ -12,6 +13,7 @@ mod write;
 mod write_capture;
 
 pub use capture::{Backlog, Marks, PipelineRow};
+pub use coverage::{Counted, CoverageRow};
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;

@@ -104,6 +104,18 @@ impl Data {
         project_doc.jobs.insert(id, FakeJob { doc, trace });
     }
 
+    /// Adds a bridge of a pipeline, which started another one of a project.
+    pub fn bridge(mut self, project: u64, mut doc: Value, downstream: Option<(u64, u64)>) -> Self {
+        doc["downstream_pipeline"] = downstream.map_or(Value::Null, |(project, pipeline)| {
+            json!({"id": pipeline, "project_id": project, "status": "success"})
+        });
+        let pipeline = doc["pipeline"]["id"].as_u64().unwrap();
+        let held = self.projects.get_mut(&project).unwrap();
+        held.pipelines.entry(pipeline).or_insert(doc["pipeline"].clone());
+        held.bridges.insert(doc["id"].as_u64().unwrap(), doc);
+        self
+    }
+
     /// Returns a job to change.
     pub fn job_mut(&mut self, project: u64, job: u64) -> &mut FakeJob {
         self.projects.get_mut(&project).unwrap().jobs.get_mut(&job).unwrap()
