@@ -3,6 +3,7 @@
 //! Joins the client, the store and the index; each knows nothing of the others. Walkers list, a queue orders,
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
+pub mod act;
 pub mod coverage;
 mod decide;
 mod fetch;

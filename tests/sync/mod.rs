@@ -1,6 +1,7 @@
 //! What a sync archives, what it costs, and what it survives: asserted against the loopback GitLab.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod actions;
 mod coverage;
 mod pipelines;
 mod scope;
