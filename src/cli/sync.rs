@@ -96,9 +96,8 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let options = Options {
         projects,
         concurrency: context.config.concurrency,
-        host: host.as_str().trim_end_matches('/').to_owned(),
         host_moved: args.host_moved,
-        clock: Timestamp::now,
+        ..Options::new(host.as_str().trim_end_matches('/'), Timestamp::now)
     };
     let ended = watched(&store, index, &client, options, &mut context).await;
     store.close().await;

@@ -168,6 +168,12 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
     },
+    /// The client may send no more requests.
+    #[error("the budget of {limit} requests is spent")]
+    Spent {
+        /// The requests it was given.
+        limit: u64,
+    },
     /// What takes the trace failed.
     #[error("the trace could not be taken in")]
     Io(#[source] io::Error),
@@ -196,6 +202,7 @@ impl Error {
             | Self::Refused { .. }
             | Self::TooLarge { .. }
             | Self::Redirect { circle: false, .. }
+            | Self::Spent { .. }
             | Self::Io(_) => false,
         }
     }

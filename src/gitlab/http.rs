@@ -47,6 +47,7 @@ pub(crate) struct Http {
     auth: super::Auth,
     pacer: Pacer,
     pub(crate) retries: Retries,
+    max_requests: Option<u64>,
     pub(crate) max_json_bytes: u64,
     pub(crate) max_trace_bytes: u64,
     clock: fn() -> Timestamp,
@@ -66,6 +67,7 @@ impl Http {
             pacer: Pacer::new(options.interval()?, retries.rate_limit_delay, retries.max_wait),
             auth: options.auth,
             retries,
+            max_requests: options.max_requests,
             max_json_bytes: options.max_json_bytes,
             max_trace_bytes: options.max_trace_bytes,
             clock: options.clock,
@@ -161,8 +163,16 @@ impl Http {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        self.counts.requested();
-        let response = request.send().await.map_err(|error| Error::network(url, error))?;
+        let sent = request_time(&self.counts, self.max_requests)?;
+        let response = request.send().await;
+        self.counts.answered(sent.elapsed());
+        let response = response.map_err(|error| {
+            self.counts.troubled();
+            Error::network(url, error)
+        })?;
+        if response.status().is_server_error() {
+            self.counts.troubled();
+        }
         if !elsewhere {
             self.server_clock.note(response.headers(), Instant::now());
         }
@@ -253,6 +263,21 @@ impl Http {
             Some(secret) => text.replace(secret, "[token]"),
             None => text,
         }
+    }
+}
+
+/// Counts a request that is about to be sent, where one more is allowed, and returns when that was.
+fn request_time(counts: &Counts, limit: Option<u64>) -> Result<Instant, Error> {
+    match limit {
+        Some(limit) if counts.requested() >= limit => {
+            counts.unrequested();
+            Err(Error::Spent { limit })
+        }
+        None => {
+            counts.requested();
+            Ok(Instant::now())
+        }
+        Some(_) => Ok(Instant::now()),
     }
 }
 

@@ -107,6 +107,9 @@ pub struct ClientOptions {
     pub auth: Auth,
     /// Requests a second at most, fractions included; `None` for no limit of our own.
     pub rate: Option<f64>,
+    /// Requests in all, redirects and repetitions included; `None` for no limit. The first one beyond fails with
+    /// [`Error::Spent`].
+    pub max_requests: Option<u64>,
     /// Patience.
     pub retries: Retries,
     /// Certificates to trust besides the system's, as PEM.
@@ -133,6 +136,7 @@ impl ClientOptions {
             host,
             auth,
             rate: None,
+            max_requests: None,
             retries: Retries::default(),
             ca_pem: None,
             connect_timeout: Duration::from_secs(10),

@@ -1,13 +1,21 @@
 //! Fetching: one job's trace at a time, from the queue to the writer.
 
+use jiff::SignedDuration;
+
+use super::Failure;
 use super::judge::is_doubtful;
 use super::queue::Item;
+use super::run::{Run, reason};
 use super::spool::Spool;
 use super::writer::Message;
-use super::{Failure, Run, reason};
 use crate::gitlab::{self, TraceHead};
 use crate::model::TraceState;
 use crate::store::NewState;
+
+/// How long a watch lets a job rest that failed; it doubles with each failure.
+const REST: SignedDuration = SignedDuration::from_mins(1);
+/// Doublings at most: a day, about.
+const MAX_DOUBLINGS: u32 = 10;
 
 /// How often a job is put back in one run before it is left to the next.
 const TRIES: u32 = 2;
@@ -29,20 +37,24 @@ impl Run {
     pub(super) async fn fetch_all(&self) {
         loop {
             let item = tokio::select! {
-                item = self.queue.take() => item,
+                item = self.queue.take(|| self.server_now()) => item,
                 () = self.stop.cancelled() => return,
             };
             let Some(item) = item else { return };
             self.fetch_one(item).await;
+            if self.is_spent() {
+                return self.stop.cancelled().await;
+            }
         }
     }
 
     async fn fetch_one(&self, item: Item) {
+        let job = item.job;
         match self.attempt(&item).await {
             // A proxy cut it, perhaps; what is still so at the last look is kept and named.
             Outcome::Fetched(_, head) if item.tries < TRIES && is_doubtful(&item, head.bytes) => {
                 tracing::debug!(job = %item.job, bytes = head.bytes, "Not of the announced length");
-                return self.queue.put_back(item);
+                return self.queue.put_back(item, self.server_now());
             }
             Outcome::Fetched(spool, head) => {
                 self.send(Message::Fetched { item, spool, head }).await;
@@ -62,45 +74,44 @@ impl Run {
                 if error.is_transient() && item.tries < TRIES && !is_gone(&error) =>
             {
                 tracing::debug!(job = %item.job, "{}", reason(&error));
-                return self.queue.put_back(item);
+                return self.queue.put_back(item, self.server_now());
             }
             Outcome::Failed(error) => self.leave(item, error).await,
             // Still pending in the catalogue; the next run takes it up.
-            Outcome::Stopped => return self.queue.put_back(item),
+            Outcome::Stopped => return self.queue.put_back(item, self.server_now()),
         }
-        self.queue.done();
+        self.queue.done(job);
     }
 
     async fn attempt(&self, item: &Item) -> Outcome {
-        let work = async {
-            let _permit = self.permits.acquire().await.ok();
-            if let Err(e) = self.identify().await {
-                return Outcome::Failed(e);
+        match self.identify().await {
+            None => return Outcome::Stopped,
+            Some(Err(e)) => return Outcome::Failed(e),
+            Some(Ok(())) => {}
+        }
+        let mut spool = Spool::new(&self.store.tmp_dir());
+        match self.ask(self.client.trace(item.project, item.job, &mut spool)).await {
+            None => Outcome::Stopped,
+            Some(Ok(head)) => Outcome::Fetched(spool, head),
+            Some(Err(gitlab::Error::NotFound { .. })) => self.without_trace(item).await,
+            Some(Err(gitlab::Error::Forbidden { message, .. })) => {
+                let hint = "a token of at least Developer role reads debug logs too";
+                Outcome::State(
+                    TraceState::Forbidden,
+                    format!("the server refuses its log: {message} ({hint})"),
+                )
             }
-            let mut spool = Spool::new(&self.store.tmp_dir());
-            match self.client.trace(item.project, item.job, &mut spool).await {
-                Ok(head) => Outcome::Fetched(spool, head),
-                Err(gitlab::Error::NotFound { .. }) => self.without_trace(item).await,
-                Err(gitlab::Error::Forbidden { message, .. }) => {
-                    let hint = "a token of at least Developer role reads debug logs too";
-                    Outcome::State(
-                        TraceState::Forbidden,
-                        format!("the server refuses its log: {message} ({hint})"),
-                    )
-                }
-                Err(e) => Outcome::Failed(e),
-            }
-        };
-        tokio::select! {
-            outcome = work => outcome,
-            () = self.stop.cancelled() => Outcome::Stopped,
+            Some(Err(e)) => Outcome::Failed(e),
         }
     }
 
     /// Tells a job that is gone from one that has no log, which the documentation gives the same answer.
     async fn without_trace(&self, item: &Item) -> Outcome {
         let held = item.held.is_some();
-        match self.client.job(item.project, item.job).await {
+        let Some(job) = self.ask(self.client.job(item.project, item.job)).await else {
+            return Outcome::Stopped;
+        };
+        match job {
             Ok(_) if held => {
                 Outcome::State(TraceState::Archived, "no longer served upstream".to_owned())
             }
@@ -122,19 +133,19 @@ impl Run {
     /// Leaves a job to the next run, and stops this one where every other job would fail alike.
     async fn leave(&self, item: Item, error: gitlab::Error) {
         let reason = reason(&error);
-        let project = self.project_path(item.project);
+        let project = self.known(item.project).path;
         self.fail(Failure { job: Some(item.job), project, reason: reason.clone() });
+        let rest = REST * (1 << item.attempts.min(MAX_DOUBLINGS));
         let state = NewState {
             state: TraceState::Pending,
             reason,
-            next_at: Some(self.server_now()),
+            next_at: Some(self.server_now() + rest),
             attempts: item.attempts + 1,
             gone: false,
             erased: false,
         };
         self.send(Message::State { item, state }).await;
-        // What it returns is kept for the end of the run.
-        let _ = self.give_up_if_hopeless(error);
+        self.give_up_if_hopeless(error);
     }
 }
 

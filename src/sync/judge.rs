@@ -127,7 +127,8 @@ fn judge_empty(item: &Item, now: Timestamp) -> Verdict {
 fn second_look(item: &Item, now: Timestamp) -> Option<Timestamp> {
     let finished = item.finished_at?;
     let age = now.duration_since(finished);
-    (age < ARCHIVED_WITHIN).then(|| finished.max(now - ARCHIVED_WITHIN) + SECOND_LOOK)
+    let looks = [SECOND_LOOK, ARCHIVED_WITHIN].into_iter();
+    looks.filter(|after| age < *after).map(|after| finished + after).next()
 }
 
 #[cfg(test)]
@@ -180,6 +181,15 @@ mod tests {
         assert_eq!(verdict(&item(None, None, 3600), 8), (true, TraceState::Archived, true));
         assert_eq!(verdict(&item(None, None, 5), 0), (false, TraceState::NoLog, false));
         assert_eq!(verdict(&item(None, None, 3600), 0), (false, TraceState::NoLog, true));
+    }
+
+    #[test]
+    fn a_fresh_job_is_looked_at_twice_again_and_each_time_later() {
+        let look = |secs_ago| {
+            let next_at = judge(&item(None, None, secs_ago), 0, HASH, false, now()).next_at?;
+            Some((next_at - now()).get_seconds() + secs_ago)
+        };
+        assert_eq!([5, 180, 600].map(look), [Some(180), Some(600), None]);
     }
 
     #[test]

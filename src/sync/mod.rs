@@ -3,33 +3,47 @@
 //! Joins the client, the store and the index; each knows nothing of the others. Walkers list, a queue orders,
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
+pub mod act;
+pub mod coverage;
+mod decide;
 mod fetch;
 mod judge;
+mod open;
+mod options;
+mod permits;
+mod pipelines;
+mod plan;
 mod queue;
+mod refill;
 mod reindex;
+mod run;
+mod schedule;
 mod scope;
 mod spool;
 mod stats;
+mod sweep;
 mod walk;
+mod watch;
 mod writer;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::Timestamp;
 use jobvault_index::Index;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::gitlab::{self, Client};
-use crate::model::{ProjectId, TraceState};
+use crate::gitlab::Client;
+use crate::model::ProjectId;
 use crate::store::Store;
-use crate::store::catalogue::ProjectRow;
-use queue::Queue;
+pub use options::{Everything, Options};
+pub use plan::{Planned, plan};
 pub use reindex::{catch_up, reindex};
-pub use stats::{Failure, Options, OtherHost, Progress, SyncStats};
+use run::Run;
+use scope::Listed;
+pub use stats::{Failure, Progress, SyncStats};
+pub use watch::{Event, Setup, watch};
 use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
@@ -39,23 +53,7 @@ const WALKERS: usize = 3;
 /// The key under which the catalogue keeps the address of the one server that the archive is of.
 pub const HOST_KEY: &str = "host";
 
-/// What the parts of one sync share.
-struct Run {
-    client: Client,
-    store: Store,
-    options: Options,
-    queue: Queue,
-    permits: Semaphore,
-    writer: Mutex<Option<mpsc::Sender<Message>>>,
-    stop: CancellationToken,
-    stats: Mutex<SyncStats>,
-    paths: Mutex<HashMap<ProjectId, String>>,
-    projects_done: std::sync::atomic::AtomicU64,
-    hopeless: Mutex<Option<gitlab::Error>>,
-    identified: tokio::sync::OnceCell<()>,
-}
-
-/// Syncs `options.projects` into the archive; `progress` is called now and then.
+/// Syncs what `options` name into the archive; `progress` is called now and then.
 ///
 /// Ends early, with everything fetched so far durable, when `stop` is cancelled. Fails where no further job could
 /// be archived either: the server refuses the token or is gone, the disk is full.
@@ -67,24 +65,52 @@ pub async fn run(
     stop: CancellationToken,
     progress: impl Fn(Progress) + Send + Sync + 'static,
 ) -> anyhow::Result<SyncStats> {
+    let mut listed = Listed::default();
+    round(store, index, client, options, stop, progress, &mut listed).await
+}
+
+/// One run; `listed` remembers the projects of groups from one to the next.
+async fn round(
+    store: &Store,
+    index: &mut Index,
+    client: &Client,
+    options: Options,
+    stop: CancellationToken,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+    listed: &mut Listed,
+) -> anyhow::Result<SyncStats> {
+    let began = std::time::Instant::now();
+    let (run, inbox) = begin(store, index, client, options, &stop).await?;
+    let watching = tokio::spawn(report(run.clone(), progress));
+    let worked = written(&run, inbox, index, work(&run, listed)).await;
+    watching.abort();
+    // It shares the archive's lock, which is free only when the task is gone.
+    let _ = watching.await;
+    worked?;
+    run.finish(stop.is_cancelled(), began.elapsed())
+}
+
+/// Makes sure that the archive is of the server and its index of the archive, and sets up a run.
+async fn begin(
+    store: &Store,
+    index: &mut Index,
+    client: &Client,
+    options: Options,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<Run>, mpsc::Receiver<Message>)> {
     check_host(store, &options).await?;
     catch_up(store, index).await?;
-    let began = std::time::Instant::now();
     let (sender, inbox) = mpsc::channel(INBOX);
-    let run = Arc::new(Run {
-        client: client.clone(),
-        store: store.clone(),
-        queue: Queue::default(),
-        permits: Semaphore::new(options.concurrency.max(1)),
-        options,
-        writer: Mutex::new(Some(sender)),
-        stop: stop.child_token(),
-        stats: Mutex::default(),
-        paths: Mutex::default(),
-        projects_done: Default::default(),
-        hopeless: Mutex::default(),
-        identified: Default::default(),
-    });
+    Ok((Arc::new(Run::new(client, store, options, sender, stop)), inbox))
+}
+
+/// Does some work while a writer writes what it sends; returns when all of it is durable and searchable.
+async fn written<T>(
+    run: &Arc<Run>,
+    inbox: mpsc::Receiver<Message>,
+    index: &mut Index,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let writer = Writer::new(run.clone(), index.writer()?).await?;
     let handle = tokio::runtime::Handle::current();
     let writing = tokio::task::spawn_blocking({
@@ -97,25 +123,21 @@ pub async fn run(
             written
         }
     });
-    let watching = tokio::spawn(report(run.clone(), progress));
-    let resolved = work(&run).await;
-    run.writer.lock().unwrap_or_else(|e| e.into_inner()).take();
+    let worked = work.await;
+    run.end_messages();
     let written = writing.await.context("the writer died")?;
-    watching.abort();
-    // It shares the archive's lock, which is free only when the task is gone.
-    let _ = watching.await;
     index.reload()?;
     // A full disk explains everything else that went wrong.
     written?;
-    resolved?;
-    run.finish(stop.is_cancelled(), began.elapsed())
+    worked
 }
 
 /// Resolves projects, walks them and fetches what they list.
-async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
-    let projects = run.resolve_all().await?;
+async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
+    let projects = run.resolve_all(listed).await?;
     // Not before the server has answered: a mistyped address shall not bind a new archive.
     run.store.set_meta(HOST_KEY, &run.options.host).await?;
+    run.synced(projects.iter().map(|p| p.id));
     let mut fetchers = JoinSet::new();
     for _ in 0..run.options.concurrency.max(1) {
         fetchers.spawn({
@@ -123,6 +145,20 @@ async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
             async move { run.fetch_all().await }
         });
     }
+    let ids: Vec<ProjectId> = projects.iter().map(|p| p.id).collect();
+    // What earlier runs left comes into the queue while new jobs are being listed.
+    run.queue.fall_short();
+    let refilling = tokio::spawn({
+        let run = run.clone();
+        async move {
+            let filled = run.refill(ids).await;
+            if filled.is_err() {
+                // Those who wait for what it would have brought wait for ever.
+                run.stop.cancel();
+            }
+            filled
+        }
+    });
     let walkers = Arc::new(Semaphore::new(WALKERS));
     let mut walks = JoinSet::new();
     for project in projects {
@@ -133,9 +169,11 @@ async fn work(run: &Arc<Run>) -> anyhow::Result<()> {
         });
     }
     while walks.join_next().await.is_some() {}
+    let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
-    Ok(())
+    refilling.await.context("the queue's filling died")??;
+    apart
 }
 
 async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
@@ -147,127 +185,20 @@ async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
     }
 }
 
+/// The archive is of another server.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive holds jobs of {archived}, not of {asked}")]
+pub struct OtherHost {
+    /// The server whose jobs the archive holds.
+    pub archived: String,
+    /// The server that was to be synced.
+    pub asked: String,
+}
+
 async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
         tick.tick().await;
         progress(run.progress());
-    }
-}
-
-impl Run {
-    fn now(&self) -> Timestamp {
-        (self.options.clock)()
-    }
-
-    /// Returns the server's time, which decides how old a job is.
-    fn server_now(&self) -> Timestamp {
-        self.client.server_time().unwrap_or_else(|| self.now())
-    }
-
-    fn tally(&self, change: impl FnOnce(&mut SyncStats)) {
-        change(&mut self.stats.lock().unwrap_or_else(|e| e.into_inner()));
-    }
-
-    fn count(&self, state: TraceState) {
-        self.tally(|s| match state {
-            TraceState::Archived => s.archived += 1,
-            TraceState::NoLog => s.no_log += 1,
-            TraceState::Erased => s.erased += 1,
-            TraceState::Forbidden => s.forbidden += 1,
-            TraceState::Truncated => s.truncated += 1,
-            TraceState::Vanished => s.vanished += 1,
-            TraceState::Pending => s.pending += 1,
-        });
-    }
-
-    fn fail(&self, failure: Failure) {
-        tracing::debug!(job = ?failure.job, project = failure.project, "{}", failure.reason);
-        self.tally(|s| s.failed.push(failure));
-    }
-
-    fn project_path(&self, project: ProjectId) -> String {
-        let paths = self.paths.lock().unwrap_or_else(|e| e.into_inner());
-        paths.get(&project).cloned().unwrap_or_else(|| project.to_string())
-    }
-
-    /// Hands a message to the writer; once it has ended there is nothing left to hand over.
-    async fn send(&self, message: Message) {
-        let sender = self.writer.lock().unwrap_or_else(|e| e.into_inner()).clone();
-        if let Some(sender) = sender
-            && sender.send(message).await.is_err()
-        {
-            self.stop.cancel();
-        }
-    }
-
-    fn progress(&self) -> Progress {
-        let stats = self.stats.lock().unwrap_or_else(|e| e.into_inner());
-        Progress {
-            listed: stats.listed,
-            done: stats.archived
-                + stats.truncated
-                + stats.no_log
-                + stats.erased
-                + stats.forbidden
-                + stats.vanished,
-            waiting: self.queue.len() as u64,
-            raw_bytes: stats.raw_bytes,
-            projects: self.projects_done.load(std::sync::atomic::Ordering::Relaxed),
-        }
-    }
-
-    async fn walk_or_report(&self, project: ProjectRow) {
-        let path = project.path.clone();
-        if self.stop.is_cancelled() {
-            return;
-        }
-        if let Err(e) = self.walk_project(project).await {
-            let reason = format!("{e:#}");
-            self.fail(Failure { job: None, project: path, reason });
-            if let Ok(e) = e.downcast::<gitlab::Error>() {
-                // The caller hears of it at the end; nothing else can be done with it here.
-                let _ = self.give_up_if_hopeless(e);
-            }
-        }
-        self.projects_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// Stops the run where every further request would fail alike.
-    fn give_up_if_hopeless(&self, error: gitlab::Error) -> anyhow::Result<()> {
-        use gitlab::Error::{Connect, Tls, Unauthorized};
-        let hopeless = match &error {
-            Unauthorized { token_accepted, .. } => !token_accepted,
-            Connect { .. } | Tls { .. } => true,
-            _ => false,
-        };
-        if hopeless {
-            self.stop.cancel();
-            self.hopeless.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
-        }
-        Ok(())
-    }
-
-    fn finish(&self, interrupted: bool, took: std::time::Duration) -> anyhow::Result<SyncStats> {
-        let hopeless = self.hopeless.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some(error) = hopeless {
-            return Err(error).context("go on syncing");
-        }
-        let mut stats = std::mem::take(&mut *self.stats.lock().unwrap_or_else(|e| e.into_inner()));
-        let sent = self.client.stats();
-        stats.requests = sent.requests;
-        stats.retries = sent.retries;
-        stats.seconds = took.as_secs_f64();
-        stats.interrupted = interrupted;
-        stats.pending += self.queue.drain().len() as u64;
-        Ok(stats)
-    }
-}
-
-/// Puts an error of the client into one line, causes included.
-fn reason(error: &gitlab::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

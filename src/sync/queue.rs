@@ -1,75 +1,38 @@
-//! What is fetched next. Pure but for the waiting of those who fetch.
+//! The queue that walkers fill and fetchers empty: a [`Schedule`] and the waiting of those who take from it.
 //!
-//! Soonest expected loss first, then newest. Knows neither GitLab nor the archive: an item is a job's number, its
-//! deadline and what the fetcher needs to know.
+//! A job whose row is in the catalogue may fall out of a full queue; the queue then says that it is short, and is
+//! filled again from there.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::model::{JobId, ProjectId};
-use crate::store::TraceId;
+pub(crate) use super::schedule::{Held, Item};
+use super::schedule::{MAX_ITEMS, Schedule};
+use crate::model::JobId;
 
-/// A trace that stands for a job already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
-    /// The archive's number of it.
-    pub(crate) trace: TraceId,
-    /// Its length.
-    pub(crate) bytes: u64,
-    /// BLAKE3 of it.
-    pub(crate) hash: [u8; 32],
-}
-
-/// A job whose trace is to be fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Item {
-    /// The job.
-    pub(crate) job: JobId,
-    /// Its project.
-    pub(crate) project: ProjectId,
-    /// When its trace is expected to be lost; `None` where nothing threatens it.
-    pub(crate) deadline: Option<Timestamp>,
-    /// When it ended.
-    pub(crate) finished_at: Option<Timestamp>,
-    /// The server says that it was erased.
-    pub(crate) erased: bool,
-    /// Announced length of the trace.
-    pub(crate) announced: Option<u64>,
-    /// What the archive holds of it already.
-    pub(crate) held: Option<Held>,
-    /// How often fetching it has gone wrong in earlier runs.
-    pub(crate) attempts: u32,
-    /// How often it has gone wrong in this run.
-    pub(crate) tries: u32,
-}
-
-impl Ord for Item {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // The heap gives its greatest: fewest tries, then the earliest deadline, then the newest job.
-        let deadline = |item: &Self| item.deadline.unwrap_or(Timestamp::MAX);
-        (other.tries.cmp(&self.tries))
-            .then_with(|| deadline(other).cmp(&deadline(self)))
-            .then_with(|| self.job.cmp(&other.job))
-    }
-}
-
-impl PartialOrd for Item {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+/// Fewer items than this, and a queue that is short is filled again.
+const LOW: usize = MAX_ITEMS / 10;
 
 #[derive(Debug, Default)]
 struct State {
-    heap: BinaryHeap<Item>,
-    /// Items taken and not yet done with.
-    taken: usize,
-    /// Nothing will be pushed any more but what is put back.
+    schedule: Schedule,
+    /// Jobs taken and not yet done with.
+    taken: HashSet<JobId>,
+    /// Jobs done with since the filling began, whose rows may be older than that.
+    done_meanwhile: Option<HashSet<JobId>>,
+    /// The catalogue may hold more that waits.
+    short: bool,
+    /// Nothing will be pushed any more but what is put back or filled in.
     closed: bool,
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.closed && self.taken.is_empty() && !self.short && self.schedule.len() == 0
+    }
 }
 
 /// The queue that walkers fill and fetchers empty.
@@ -85,10 +48,17 @@ impl Queue {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Adds a job.
-    pub(crate) fn push(&self, item: Item) {
-        self.lock().heap.push(item);
-        self.changed.notify_one();
+    /// Adds a job whose row is, or is about to be, in the catalogue.
+    pub(crate) fn push(&self, item: Item, now: Timestamp) {
+        let mut state = self.lock();
+        if state.taken.contains(&item.job) {
+            return;
+        }
+        if state.schedule.push(item, now) {
+            state.short = true;
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// Says that nothing more will be pushed.
@@ -97,52 +67,93 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    /// Takes the most urgent job; waits for one, and returns `None` once there will be none.
-    ///
-    /// Each job taken must be given back by [`Queue::done`] or [`Queue::put_back`].
-    pub(crate) async fn take(&self) -> Option<Item> {
+    /// Says that the catalogue may hold jobs that wait.
+    pub(crate) fn fall_short(&self) {
+        self.lock().short = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `look` finds something.
+    async fn wait<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // Listens before it looks, so that a push between the two is not lost.
             changed.as_mut().enable();
-            {
-                let mut state = self.lock();
-                if let Some(item) = state.heap.pop() {
-                    state.taken += 1;
-                    return Some(item);
-                }
-                if state.closed && state.taken == 0 {
-                    return None;
-                }
+            if let Some(found) = look(&mut self.lock()) {
+                return found;
             }
             changed.await;
         }
     }
 
+    /// Takes the most urgent job; waits for one, and returns `None` once there will be none.
+    ///
+    /// Each job taken must be given back by [`Queue::done`] or [`Queue::put_back`].
+    pub(crate) async fn take(&self, now: impl Fn() -> Timestamp) -> Option<Item> {
+        let look = |state: &mut State| match state.schedule.take(now()) {
+            Some(item) => {
+                state.taken.insert(item.job);
+                Some(Some(item))
+            }
+            None => state.is_over().then_some(None),
+        };
+        let item = self.wait(look).await;
+        if self.lock().schedule.len() < LOW {
+            self.changed.notify_waiters();
+        }
+        item
+    }
+
     /// Says that a job taken is dealt with.
-    pub(crate) fn done(&self) {
-        self.lock().taken -= 1;
+    pub(crate) fn done(&self, job: JobId) {
+        let mut state = self.lock();
+        state.taken.remove(&job);
+        if let Some(done) = &mut state.done_meanwhile {
+            done.insert(job);
+        }
+        drop(state);
         self.changed.notify_waiters();
     }
 
     /// Puts a job back behind all that was tried less often.
-    pub(crate) fn put_back(&self, item: Item) {
+    pub(crate) fn put_back(&self, item: Item, now: Timestamp) {
         let mut state = self.lock();
-        state.taken -= 1;
-        state.heap.push(Item { tries: item.tries + 1, ..item });
+        state.taken.remove(&item.job);
+        state.schedule.push(Item { tries: item.tries + 1, ..item }, now);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the queue is short and low; returns `false` once it is over.
+    pub(crate) async fn needs_filling(&self) -> bool {
+        let look = |state: &mut State| match state.short && state.schedule.len() < LOW {
+            true => {
+                state.done_meanwhile = Some(HashSet::new());
+                Some(true)
+            }
+            false => state.is_over().then_some(false),
+        };
+        self.wait(look).await
+    }
+
+    /// Adds what the catalogue had; `more` if it may hold yet more.
+    pub(crate) fn fill(&self, items: Vec<Item>, more: bool, now: Timestamp) {
+        let mut state = self.lock();
+        let done = state.done_meanwhile.take().unwrap_or_default();
+        state.short = more;
+        for item in items {
+            if !done.contains(&item.job) && !state.taken.contains(&item.job) {
+                state.short |= state.schedule.push(item, now);
+            }
+        }
         drop(state);
         self.changed.notify_waiters();
     }
 
     /// Returns how many jobs wait.
     pub(crate) fn len(&self) -> usize {
-        self.lock().heap.len()
-    }
-
-    /// Takes out all that waits, for reporting it.
-    pub(crate) fn drain(&self) -> Vec<Item> {
-        std::mem::take(&mut self.lock().heap).into_vec()
+        self.lock().schedule.len()
     }
 }
 
@@ -150,51 +161,62 @@ impl Queue {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use crate::model::ProjectId;
 
-    fn item(job: u64, deadline: Option<i64>, tries: u32) -> Item {
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn item(job: u64) -> Item {
         Item {
             job: JobId(job),
             project: ProjectId(1),
-            deadline: deadline.map(|s| Timestamp::from_second(s).unwrap()),
+            deadline: None,
             finished_at: None,
             erased: false,
             announced: None,
             held: None,
             attempts: 0,
-            tries,
+            tries: 0,
         }
-    }
-
-    #[tokio::test]
-    async fn the_soonest_loss_comes_first_then_the_newest_and_what_failed_last() {
-        let queue = Queue::default();
-        for i in [
-            item(1, None, 0),
-            item(2, Some(50), 0),
-            item(9, None, 1),
-            item(3, Some(10), 0),
-            item(5, None, 0),
-        ] {
-            queue.push(i);
-        }
-        queue.close();
-        let mut order = Vec::new();
-        while let Some(item) = queue.take().await {
-            order.push(item.job.0);
-            queue.done();
-        }
-        assert_eq!(order, [3, 2, 5, 1, 9]);
     }
 
     #[tokio::test]
     async fn a_job_put_back_keeps_the_queue_open() {
         let queue = Queue::default();
-        queue.push(item(1, None, 0));
+        queue.push(item(1), NOW);
         queue.close();
-        let first = queue.take().await.unwrap();
-        let (second, ()) = tokio::join!(queue.take(), async { queue.put_back(first) });
+        let first = queue.take(|| NOW).await.unwrap();
+        let (second, ()) = tokio::join!(queue.take(|| NOW), async { queue.put_back(first, NOW) });
         assert_eq!(second.unwrap().tries, 1);
-        queue.done();
-        assert_eq!(queue.take().await, None);
+        queue.done(JobId(1));
+        assert_eq!(queue.take(|| NOW).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_short_is_not_over_until_it_is_filled() {
+        let queue = Queue::default();
+        queue.fall_short();
+        queue.close();
+        let fill = async {
+            assert!(queue.needs_filling().await);
+            queue.fill(vec![item(3)], false, NOW);
+        };
+        let (taken, ()) = tokio::join!(queue.take(|| NOW), fill);
+        assert_eq!(taken.unwrap().job, JobId(3));
+        queue.done(JobId(3));
+        assert!(!queue.needs_filling().await);
+    }
+
+    #[tokio::test]
+    async fn what_was_done_while_the_catalogue_was_read_is_not_filled_in() {
+        let queue = Queue::default();
+        queue.push(item(1), NOW);
+        queue.push(item(2), NOW);
+        let (two, _one) = (queue.take(|| NOW).await.unwrap(), queue.take(|| NOW).await.unwrap());
+        queue.fall_short();
+        assert!(queue.needs_filling().await);
+        queue.done(two.job);
+        queue.fill(vec![item(1), item(2), item(3)], false, NOW);
+        assert_eq!(queue.take(|| NOW).await.unwrap().job, JobId(3));
+        assert_eq!(queue.len(), 0);
     }
 }

@@ -1,25 +1,11 @@
-//! What a sync is told and what it tells.
+//! What a sync did and how far it is, in numbers.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::gitlab::ProjectRef;
-use crate::model::JobId;
+use crate::model::{JobId, TraceState};
 
-/// What to sync, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The projects.
-    pub projects: Vec<ProjectRef>,
-    /// Requests under way at once.
-    pub concurrency: usize,
-    /// The server's address as the archive records it.
-    pub host: String,
-    /// The server moved: its new address replaces the one recorded.
-    pub host_moved: bool,
-    /// The wall clock.
-    pub clock: fn() -> Timestamp,
-}
+/// Failures named one by one; more are counted alone, so that a run of months keeps its size.
+const MAX_FAILURES: usize = 10_000;
 
 /// Something that could not be archived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +25,7 @@ pub struct SyncStats {
     pub listed: u64,
     /// Traces archived.
     pub archived: u64,
-    /// Jobs that have no log.
+    /// Jobs that have no log, bridges among them.
     pub no_log: u64,
     /// Jobs erased before they were captured.
     pub erased: u64,
@@ -53,6 +39,9 @@ pub struct SyncStats {
     pub pending: u64,
     /// What could not be archived, each with its reason.
     pub failed: Vec<Failure>,
+    /// Failures beyond those that are named.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed_unnamed: u64,
     /// Requests sent.
     pub requests: u64,
     /// Requests sent again.
@@ -63,9 +52,45 @@ pub struct SyncStats {
     pub stored_bytes: u64,
     /// Seconds it took.
     pub seconds: f64,
+    /// Projects that were looked at to their end.
+    #[serde(skip)]
+    pub reached: u64,
     /// It was told to stop before its end.
     #[serde(skip)]
     pub interrupted: bool,
+    /// It ended because its budget of requests was spent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl SyncStats {
+    pub(super) fn count(&mut self, state: TraceState) {
+        *match state {
+            TraceState::Archived => &mut self.archived,
+            TraceState::NoLog => &mut self.no_log,
+            TraceState::Erased => &mut self.erased,
+            TraceState::Forbidden => &mut self.forbidden,
+            TraceState::Truncated => &mut self.truncated,
+            TraceState::Vanished => &mut self.vanished,
+            TraceState::Pending => &mut self.pending,
+        } += 1;
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) {
+        match self.failed.len() < MAX_FAILURES {
+            true => self.failed.push(failure),
+            false => self.failed_unnamed += 1,
+        }
+    }
+
+    /// Returns how many jobs were dealt with.
+    pub(super) fn done(&self) -> u64 {
+        self.archived + self.truncated + self.no_log + self.erased + self.forbidden + self.vanished
+    }
 }
 
 /// How far a sync is.
@@ -81,14 +106,4 @@ pub struct Progress {
     pub raw_bytes: u64,
     /// Projects walked to their end.
     pub projects: u64,
-}
-
-/// The archive is of another server.
-#[derive(Debug, thiserror::Error)]
-#[error("the archive holds jobs of {archived}, not of {asked}")]
-pub struct OtherHost {
-    /// The server whose jobs the archive holds.
-    pub archived: String,
-    /// The server that was to be synced.
-    pub asked: String,
 }

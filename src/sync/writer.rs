@@ -3,7 +3,10 @@
 //! Order of writes: pack, catalogue, index. It runs on a thread of its own, because compressing and tokenising
 //! take the processor.
 
-use std::io::Read;
+mod listings;
+mod message;
+mod traces;
+
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,15 +14,13 @@ use jiff::{SignedDuration, Timestamp};
 use jobvault_index as index;
 use tokio::sync::mpsc;
 
-use super::judge::judge;
-use super::queue::Item;
-use super::spool::Spool;
-use super::{Failure, Run};
-use crate::gitlab::{Received, TraceHead};
-use crate::model::{Job, JobId, ProjectId, TraceState};
+pub(super) use message::{Bridged, Listed, Message, WalkStep};
+
+use super::run::Run;
+use crate::model::{JobId, ProjectId};
 use crate::store::catalogue::{ProjectRow, Walk};
-use crate::store::{self, Batch, Identity, NewFrame, NewState, TraceId};
-use crate::trace::{self, CutOptions, Cutter};
+use crate::store::{Batch, TraceId};
+use crate::trace;
 
 /// A pack is closed at this length.
 const PACK_BYTES: u64 = 16 * 1024 * 1024;
@@ -30,58 +31,8 @@ const BATCH_AGE: Duration = Duration::from_secs(5);
 /// The index is committed at this age or size; until then a search reads the frames themselves.
 const INDEX_AGE: SignedDuration = SignedDuration::from_secs(20);
 const INDEX_BYTES: u64 = 128 * 1024 * 1024;
-/// The runner writes that it cut a log within this many bytes of its end.
-const TAIL_BYTES: u64 = 4096;
-/// Bytes read from a spool at once.
-const READ_BYTES: usize = 128 * 1024;
-
-/// A listed job and what is written of it.
-#[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) received: Received<Job>,
-    pub(super) digest: i64,
-    /// The document says something new.
-    pub(super) changed: bool,
-    pub(super) state: Option<NewState>,
-}
-
-/// Which walk a page belongs to.
-#[derive(Debug)]
-pub(super) enum WalkStep {
-    /// The first page of a walk that ends at `until`.
-    Head { until: JobId },
-    /// The first page of a walk which an earlier run began.
-    Resumed(Walk),
-    /// A further page of the same walk of the project.
-    Further,
-}
-
-/// What the writer is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// By whom all that follows is captured.
-    Identity(Identity),
-    /// A project's document.
-    Project { row: ProjectRow, document: Box<str> },
-    /// A page of a project's jobs; `next` is `None` where its walk ends.
-    Page {
-        project: ProjectRow,
-        listed: Vec<Listed>,
-        step: WalkStep,
-        next: Option<String>,
-        newest: JobId,
-    },
-    /// Jobs asked for one by one.
-    Jobs { project: ProjectRow, listed: Vec<Listed> },
-    /// A trace, fetched whole.
-    Fetched { item: Item, spool: Spool, head: TraceHead },
-    /// A job that got a state without a trace.
-    State { item: Item, state: NewState },
-    /// A job that the server no longer has.
-    Gone { job: JobId, project: ProjectId, held: bool },
-    /// A project was walked to its end.
-    Synced(ProjectId),
-}
+/// A batch is committed at this many listed jobs, each with its document in memory.
+const MAX_LISTED: usize = 5000;
 
 /// The writer's state.
 pub(super) struct Writer {
@@ -94,6 +45,8 @@ pub(super) struct Writer {
     unindexed_bytes: u64,
     through: TraceId,
     text: trace::Plain,
+    /// Jobs listed since the last commit.
+    listed: usize,
 }
 
 impl Writer {
@@ -112,6 +65,7 @@ impl Writer {
             unindexed_bytes: 0,
             through: TraceId(0),
             text: Default::default(),
+            listed: 0,
         })
     }
 
@@ -120,14 +74,15 @@ impl Writer {
         loop {
             let wait = tokio::time::timeout(BATCH_AGE, inbox.recv());
             match wait.await {
-                Ok(Some(message)) => self.take(message)?,
+                Ok(Some(message)) => self.take(message).await?,
                 Ok(None) => break,
                 Err(_) => {}
             }
             let (bytes, entries) = self.batch.filled();
             let age = self.run.now().duration_since(self.batch.began());
             let old = age.unsigned_abs() >= BATCH_AGE && !self.batch.is_empty();
-            if bytes >= PACK_BYTES || entries >= PACK_ENTRIES || old {
+            let full = bytes >= PACK_BYTES || entries >= PACK_ENTRIES || self.listed >= MAX_LISTED;
+            if full || old {
                 self.commit().await?;
             }
         }
@@ -141,6 +96,7 @@ impl Writer {
             return Ok(());
         }
         let now = self.run.now();
+        self.listed = 0;
         let done = self.batch.commit(now).await.context("make the archived jobs durable")?;
         self.run.tally(|s| s.stored_bytes += done.pack_bytes);
         self.through = done.through;
@@ -160,18 +116,29 @@ impl Writer {
         Ok(())
     }
 
-    fn take(&mut self, message: Message) -> anyhow::Result<()> {
+    async fn take(&mut self, message: Message) -> anyhow::Result<()> {
         let now = self.run.now();
         match message {
             Message::Identity(identity) => self.batch.captured_by(&identity, now)?,
             Message::Project { row, document } => {
                 self.batch.put_project(row, Some(document.as_bytes()), now)?;
             }
-            Message::Page { project, listed, step, next, newest } => {
+            Message::Marks(project, marks) => self.batch.put_marks(project, marks),
+            Message::Page { project, listed, step, next, reached_at, newest } => {
+                self.listed += listed.len();
                 self.put_jobs(&project, listed, now)?;
-                self.move_walk(project, step, next, newest, now)?;
+                self.move_walk(project, step, (next, reached_at), newest, now)?;
             }
-            Message::Jobs { project, listed } => self.put_jobs(&project, listed, now)?,
+            Message::Jobs { project, listed } => {
+                self.listed += listed.len();
+                self.put_jobs(&project, listed, now)?;
+            }
+            Message::Pipelines(pipelines) => self.put_pipelines(pipelines, now)?,
+            Message::Bridges { project, bridges, pipelines } => {
+                self.listed += bridges.len();
+                self.put_bridges(&project, bridges, now)?;
+                self.put_pipelines(pipelines, now)?;
+            }
             Message::Fetched { item, spool, head } => {
                 let job = item.job;
                 self.put_trace(item, spool, head)
@@ -181,36 +148,14 @@ impl Writer {
                 self.run.count(state.state);
                 self.batch.put_state(item.job, item.project, state, now)?;
             }
-            Message::Gone { job, project, held } => self.put_gone(job, project, held, now)?,
-            Message::Synced(project) => self.batch.synced(project, now),
-        }
-        Ok(())
-    }
-
-    fn put_jobs(
-        &mut self,
-        project: &ProjectRow,
-        listed: Vec<Listed>,
-        now: Timestamp,
-    ) -> anyhow::Result<()> {
-        for job in listed {
-            let value = &job.received.value;
-            if job.changed {
-                let received = store::Received {
-                    job: value,
-                    project: project.id,
-                    document: job.received.raw.as_bytes(),
-                    artifacts: artifacts(value),
-                    digest: job.digest,
-                };
-                self.batch.put_job(&received, &project.web_url, now)?;
+            Message::Gone { job, project, state, reason } => {
+                self.put_gone(job, project, (state, &reason), now)?;
             }
-            if let Some(state) = job.state {
-                let waits = state.state == TraceState::Pending && !value.is_finished();
-                if waits || state.state == TraceState::NoLog {
-                    self.run.count(state.state);
-                }
-                self.batch.put_state(value.id, project.id, state, now)?;
+            Message::Synced(project) => self.batch.synced(project, now),
+            Message::Flush(done) => {
+                self.commit().await?;
+                // Whoever asked may have gone since.
+                let _ = done.send(());
             }
         }
         Ok(())
@@ -220,7 +165,7 @@ impl Writer {
         &mut self,
         project: ProjectRow,
         step: WalkStep,
-        next: Option<String>,
+        (next, reached_at): (Option<String>, Option<Timestamp>),
         newest: JobId,
         now: Timestamp,
     ) -> anyhow::Result<()> {
@@ -235,7 +180,10 @@ impl Writer {
                     )?;
                 }
                 if let Some(cursor) = next {
-                    self.walks.insert(id, self.batch.new_walk(id, cursor, until));
+                    let walk = self.batch.new_walk(id, cursor, until);
+                    let walk = Walk { reached_at, ..walk };
+                    self.batch.put_walk(walk.clone());
+                    self.walks.insert(id, walk);
                 }
                 return Ok(());
             }
@@ -245,6 +193,7 @@ impl Writer {
         match (self.walks.get_mut(&id), next) {
             (Some(walk), Some(cursor)) => {
                 walk.cursor = cursor;
+                walk.reached_at = reached_at;
                 self.batch.put_walk(walk.clone());
             }
             (Some(walk), None) => {
@@ -255,139 +204,4 @@ impl Writer {
         }
         Ok(())
     }
-
-    fn put_gone(
-        &mut self,
-        job: JobId,
-        project: ProjectId,
-        held: bool,
-        now: Timestamp,
-    ) -> anyhow::Result<()> {
-        let (state, reason) = match held {
-            true => (TraceState::Archived, "deleted upstream"),
-            false => (TraceState::Vanished, "deleted upstream before it was captured"),
-        };
-        if !held {
-            self.run.count(state);
-        }
-        let state = NewState {
-            state,
-            reason: reason.to_owned(),
-            next_at: None,
-            attempts: 0,
-            gone: true,
-            erased: false,
-        };
-        Ok(self.batch.put_state(job, project, state, now)?)
-    }
-
-    fn put_trace(&mut self, item: Item, mut spool: Spool, head: TraceHead) -> anyhow::Result<()> {
-        let tail = spool.tail(TAIL_BYTES)?;
-        let hash = *head.hash.as_bytes();
-        let verdict =
-            judge(&item, head.bytes, hash, trace::is_truncated(&tail), self.run.server_now());
-        let (store, now) = (verdict.store, self.run.now());
-        self.run.count(verdict.state);
-        if verdict.state == TraceState::Pending {
-            let project = self.run.project_path(item.project);
-            self.run.fail(Failure { job: Some(item.job), project, reason: verdict.reason.clone() });
-        }
-        let state = verdict.into_state(&item);
-        if !store {
-            return Ok(self.batch.put_state(item.job, item.project, state, now)?);
-        }
-        let id = self.batch.begin_trace(item.job, item.project, now);
-        self.put_frames(&item, id, spool)?;
-        self.batch.end_trace(head.bytes, hash, state, now)?;
-        self.run.tally(|s| s.raw_bytes += head.bytes);
-        Ok(())
-    }
-
-    fn put_frames(&mut self, item: &Item, id: TraceId, mut spool: Spool) -> anyhow::Result<()> {
-        let mut document = Document { item, id, first: 0, frames: 0, raw: Vec::new() };
-        let mut cutter = Cutter::new(CutOptions::default());
-        let mut failed = None;
-        let input = spool.rewind()?;
-        let mut chunk = vec![0; READ_BYTES];
-        loop {
-            let read = input.read(&mut chunk).context("read the fetched trace back")?;
-            let mut out = |frame: trace::Frame| {
-                if failed.is_none() {
-                    failed = self.put_frame(&mut document, frame).err();
-                }
-            };
-            match read {
-                0 => cutter.finish(&mut out),
-                n => {
-                    cutter.push(&chunk[..n], &mut out);
-                    continue_or(&mut failed)?;
-                    continue;
-                }
-            }
-            break;
-        }
-        continue_or(&mut failed)?;
-        self.index_document(&mut document)
-    }
-
-    fn put_frame(
-        &mut self,
-        document: &mut Document<'_>,
-        frame: trace::Frame,
-    ) -> anyhow::Result<()> {
-        if !frame.continues {
-            self.index_document(document)?;
-            document.first = document.frames;
-        }
-        document.frames += 1;
-        document.raw.extend_from_slice(&frame.raw);
-        let new = NewFrame {
-            raw: &frame.raw,
-            lines: frame.lines,
-            continues: frame.continues,
-            open: frame.open,
-        };
-        Ok(self.batch.add_frame(new)?)
-    }
-
-    fn index_document(&mut self, document: &mut Document<'_>) -> anyhow::Result<()> {
-        if document.raw.is_empty() {
-            return Ok(());
-        }
-        trace::plain_into(&document.raw, &mut self.text);
-        self.unindexed_bytes += document.raw.len() as u64;
-        document.raw.clear();
-        self.index
-            .add(index::Document {
-                job: document.item.job.0,
-                trace: document.id.0,
-                frame: document.first,
-                text: self.text.text(),
-            })
-            .context("add to the full-text index")
-    }
-}
-
-/// A document of the index being put together of frames.
-struct Document<'a> {
-    item: &'a Item,
-    id: TraceId,
-    first: u32,
-    frames: u32,
-    raw: Vec<u8>,
-}
-
-fn continue_or(failed: &mut Option<anyhow::Error>) -> anyhow::Result<()> {
-    failed.take().map_or(Ok(()), Err)
-}
-
-/// Returns the list of a job's files as JSON, `None` where it is empty.
-fn artifacts(job: &Job) -> Option<String> {
-    let files: Vec<_> = (job.artifacts.iter())
-        .map(|a| {
-            serde_json::json!({"file_type": a.file_type, "size": a.size, "filename": a.filename,
-                "file_format": a.file_format})
-        })
-        .collect();
-    (!files.is_empty()).then(|| serde_json::Value::Array(files).to_string())
 }

@@ -1,8 +1,13 @@
 //! What a sync archives, what it costs, and what it survives: asserted against the loopback GitLab.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod actions;
+mod coverage;
+mod pipelines;
+mod scope;
 mod states;
 mod walks;
+mod watch;
 
 use crate::util::gitlab::{Data, job_doc};
 

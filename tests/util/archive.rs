@@ -22,12 +22,14 @@ pub struct Archive {
     pub concurrency: usize,
     /// Stops the next sync.
     pub stop: CancellationToken,
+    /// Changes the options of the next sync.
+    pub adjust: fn(sync::Options) -> sync::Options,
 }
 
 impl Archive {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, concurrency: 4, stop: CancellationToken::new() }
+        Self { dir, concurrency: 4, stop: CancellationToken::new(), adjust: |options| options }
     }
 
     pub fn path(&self) -> &Path {
@@ -46,26 +48,36 @@ impl Archive {
         project: &str,
         host: &str,
     ) -> anyhow::Result<SyncStats> {
-        let store = Store::open_for_writing(self.path(), "test", Timestamp::now()).await?;
-        let dir = store.index_dir();
-        let mut index = if dir.exists() { Index::open(&dir)? } else { Index::create(&dir)? };
-        let token = Auth::PrivateToken(SecretString::from(TOKEN));
-        let mut options = ClientOptions::new(server.url().parse().unwrap(), token);
-        options.retries.base_delay = Duration::from_millis(1);
-        options.retries.max_delay = Duration::from_millis(2);
-        options.retries.rate_limit_delay = Duration::from_millis(1);
-        let client = Client::new(options)?;
+        let client = client(server);
         let options = sync::Options {
             projects: vec![ProjectRef::from(project)],
-            concurrency: self.concurrency,
             host: host.to_owned(),
-            host_moved: false,
-            clock: Timestamp::now,
+            ..self.options(server)
         };
-        let stats =
-            sync::run(&store, &mut index, &client, options, self.stop.clone(), |_| {}).await;
+        self.run(&client, options).await
+    }
+
+    /// Syncs what `options` name.
+    pub async fn run(&self, client: &Client, options: sync::Options) -> anyhow::Result<SyncStats> {
+        let (store, mut index) = self.open().await?;
+        let stop = self.stop.clone();
+        let stats = sync::run(&store, &mut index, client, options, stop, |_| {}).await;
         store.close().await;
         stats
+    }
+
+    /// Returns the options of the next sync, which name no project.
+    pub fn options(&self, server: &FakeGitLab) -> sync::Options {
+        let options = sync::Options::new(server.url(), Timestamp::now);
+        (self.adjust)(sync::Options { concurrency: self.concurrency, ..options })
+    }
+
+    /// Opens the archive for writing, and its index.
+    pub async fn open(&self) -> anyhow::Result<(Store, Index)> {
+        let store = Store::open_for_writing(self.path(), "test", Timestamp::now()).await?;
+        let dir = store.index_dir();
+        let index = if dir.exists() { Index::open(&dir)? } else { Index::create(&dir)? };
+        Ok((store, index))
     }
 
     pub async fn store(&self) -> Store {
@@ -102,4 +114,19 @@ impl Archive {
         search(&store, &index, &query, &Options::default(), Timestamp::now(), take).await.unwrap();
         hits
     }
+}
+
+/// Returns a client whose waits are too short to notice.
+pub fn client(server: &FakeGitLab) -> Client {
+    Client::new(client_options(server)).unwrap()
+}
+
+/// Returns the options of such a client.
+pub fn client_options(server: &FakeGitLab) -> ClientOptions {
+    let token = Auth::PrivateToken(SecretString::from(TOKEN));
+    let mut options = ClientOptions::new(server.url().parse().unwrap(), token);
+    options.retries.base_delay = Duration::from_millis(1);
+    options.retries.max_delay = Duration::from_millis(2);
+    options.retries.rate_limit_delay = Duration::from_millis(1);
+    options
 }

@@ -3,6 +3,7 @@
 //! A batch fills one pack. [`Batch::commit`] makes the pack durable, then writes one catalogue transaction that
 //! refers to it. A batch that is dropped leaves nothing behind.
 
+mod capture;
 mod parts;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use super::packs::FramePlace;
 use super::packs::encoders::INGEST;
 use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
 use super::{MAX_LEDGER_BYTES, Store, StoreError, TraceId};
-use crate::model::{JobId, ProjectId};
+use crate::model::{JobId, PipelineId, ProjectId};
 
 /// How much less a ledger takes in a pack than in memory. A guess.
 const LEDGER_RATIO: u64 = 10;
@@ -113,8 +114,31 @@ impl Batch {
         project_url: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.put_listing(RecordKind::Job, received, None, project_url, now)
+    }
+
+    /// Puts a bridge's document and row, and the pipeline that it started.
+    pub fn put_bridge(
+        &mut self,
+        received: &Received<'_>,
+        downstream: Option<(ProjectId, PipelineId)>,
+        project_url: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.put_listing(RecordKind::Bridge, received, downstream, project_url, now)
+    }
+
+    fn put_listing(
+        &mut self,
+        kind: RecordKind,
+        received: &Received<'_>,
+        downstream: Option<(ProjectId, PipelineId)>,
+        project_url: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let (job, project) = (received.job, received.project);
-        let index = self.record(RecordKind::Job, job.id.0, project.0, received.document, now)?;
+        let bridge = kind == RecordKind::Bridge;
+        let index = self.record(kind, job.id.0, project.0, received.document, now)?;
         let mut job = job.clone();
         let usual = usual_url(project_url, job.id);
         job.web_url = job.web_url.filter(|url| *url != usual);
@@ -125,6 +149,8 @@ impl Batch {
             artifacts: received.artifacts.clone(),
             digest: received.digest,
             doc: Some((0, index)),
+            bridge,
+            downstream,
             at: now,
         };
         self.writes.listings.insert(id, listing);
@@ -159,6 +185,7 @@ impl Batch {
             gone_at: new.gone.then_some(now),
             erased_seen_at: new.erased.then_some(now),
         };
+        self.writes.postponed.remove(&job);
         self.writes.states.insert(job, state);
     }
 
@@ -253,7 +280,7 @@ impl Batch {
 
     /// Starts a walk of a project's job list and returns it for [`Batch::put_walk`].
     pub fn new_walk(&mut self, project: ProjectId, cursor: String, until: JobId) -> Walk {
-        let walk = Walk { id: self.next_walk, project, cursor, until };
+        let walk = Walk { id: self.next_walk, project, cursor, until, reached_at: None };
         self.next_walk += 1;
         self.put_walk(walk.clone());
         walk
@@ -295,6 +322,10 @@ impl Batch {
             && w.walks.is_empty()
             && w.walks_done.is_empty()
             && w.synced.is_empty()
+            && w.marks.is_empty()
+            && w.pipelines_met.is_empty()
+            && w.pipelines.is_empty()
+            && w.postponed.is_empty()
     }
 
     /// Makes the pack durable, then the catalogue, and starts over with an empty batch.

@@ -4,6 +4,8 @@
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
 mod bases;
+mod capture;
+mod coverage;
 mod extent;
 pub(crate) mod frames;
 mod query;
@@ -12,8 +14,11 @@ mod rows;
 mod sqlite;
 mod switch;
 mod write;
+mod write_capture;
 
 pub(crate) use bases::BaseRow;
+pub use capture::{Backlog, Marks, PipelineRow};
+pub use coverage::{Counted, CoverageRow};
 pub use extent::Extent;
 pub use frames::Frame;
 pub use query::{Column, Condition, Order, StatusRow};

@@ -188,7 +188,10 @@ impl Catalogue {
         Ok(self.jobs_by_id(&[id]).await?.pop())
     }
 
-    async fn job_rows(&self, mut sql: QueryBuilder<Sqlite>) -> Result<Vec<JobRow>, CatalogueError> {
+    pub(super) async fn job_rows(
+        &self,
+        mut sql: QueryBuilder<Sqlite>,
+    ) -> Result<Vec<JobRow>, CatalogueError> {
         let failed = self.failed("read");
         let rows = sql.build().fetch_all(&self.pool).await.map_err(&failed)?;
         rows.iter().map(|row| JobRow::read(row).map_err(&failed)).collect()
@@ -229,21 +232,6 @@ impl Catalogue {
         rows.iter().map(|row| TraceRow::read(row).map_err(&failed)).collect()
     }
 
-    /// Returns the jobs of a project that are not settled and older than `below`, newest first, at most `limit`.
-    pub async fn open_jobs(
-        &self,
-        project: ProjectId,
-        below: JobId,
-        limit: u32,
-    ) -> Result<Vec<JobRow>, CatalogueError> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-        sql.push(JOB_COLUMNS).push(" FROM ").push(JOB_TABLES);
-        sql.push(" WHERE j.next_at IS NOT NULL AND j.project = ").push_bind(project.0 as i64);
-        sql.push(" AND j.id < ").push_bind(below.0 as i64);
-        sql.push(" ORDER BY j.id DESC LIMIT ").push_bind(limit);
-        self.job_rows(sql).await
-    }
-
     /// Returns all projects, by path.
     pub async fn projects(&self) -> Result<Vec<ProjectRow>, CatalogueError> {
         let failed = self.failed("read");
@@ -273,6 +261,9 @@ impl Catalogue {
                 project: ProjectId(row.try_get::<i64, _>("project")? as u64),
                 cursor: row.try_get("cursor")?,
                 until: JobId(row.try_get::<i64, _>("until")? as u64),
+                reached_at: row
+                    .try_get::<Option<i64>, _>("reached_at")?
+                    .and_then(|at| Timestamp::from_microsecond(at).ok()),
             })
         };
         rows.map_err(&failed)?.iter().map(|row| read(row).map_err(&failed)).collect()
@@ -376,7 +367,7 @@ impl Catalogue {
     }
 }
 
-fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: impl Iterator<Item = u64>) {
+pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: impl Iterator<Item = u64>) {
     sql.push("(");
     let mut list = sql.separated(", ");
     for id in ids {

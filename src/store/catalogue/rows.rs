@@ -79,6 +79,10 @@ pub struct JobRow {
     pub hash: Option<[u8; 32]>,
     /// When we noticed that the server no longer has the job.
     pub gone_at: Option<Timestamp>,
+    /// It starts another pipeline and has no log.
+    pub bridge: bool,
+    /// The pipeline it started, where that is known, and that one's project.
+    pub downstream: Option<(ProjectId, PipelineId)>,
 }
 
 /// The columns that [`JobRow::read`] expects, of `jobs j`, `projects p` and `traces t`.
@@ -131,6 +135,10 @@ impl JobRow {
             raw_bytes: number(row, "trace_bytes")?,
             hash: hash.and_then(|h| h.try_into().ok()),
             gone_at: time(row, "gone_at")?,
+            bridge: row.try_get("bridge")?,
+            downstream: number(row, "downstream_project")?
+                .map(ProjectId)
+                .zip(number(row, "downstream_pipeline")?.map(PipelineId)),
         })
     }
 }
@@ -227,4 +235,6 @@ pub struct Walk {
     pub cursor: String,
     /// Jobs up to this id are known already.
     pub until: JobId,
+    /// When the job came to be at which it stopped, where that was too old for what was asked.
+    pub reached_at: Option<Timestamp>,
 }

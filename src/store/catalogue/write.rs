@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::bases::{BaseRow, put_bases};
+use super::capture::{Marks, PipelineRow};
 use super::frames;
 use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
-use super::{Catalogue, CatalogueError};
-use crate::model::{Job, JobId, ProjectId, TraceState};
+use super::{Catalogue, CatalogueError, write_capture};
+use crate::model::{Job, JobId, PipelineId, ProjectId, TraceState};
 
 /// Rows a statement inserts at once; SQLite takes at most 32,766 values in one.
 const ROWS_PER_STATEMENT: usize = 500;
@@ -24,6 +25,9 @@ pub(crate) struct Listing {
     pub(crate) digest: i64,
     /// Where the document stands in this batch's pack: offset of the ledger, number within it.
     pub(crate) doc: Option<(u64, u64)>,
+    pub(crate) bridge: bool,
+    /// The pipeline it started.
+    pub(crate) downstream: Option<(ProjectId, PipelineId)>,
     pub(crate) at: Timestamp,
 }
 
@@ -84,6 +88,12 @@ pub(crate) struct Writes {
     /// Walks at their end.
     pub(crate) walks_done: Vec<u64>,
     pub(crate) synced: BTreeMap<ProjectId, Timestamp>,
+    pub(crate) marks: BTreeMap<ProjectId, Marks>,
+    /// Pipelines met; one that is known stays as it is.
+    pub(crate) pipelines_met: BTreeMap<PipelineId, ProjectId>,
+    pub(crate) pipelines: BTreeMap<PipelineId, PipelineRow>,
+    /// Jobs that are looked at again at another time than their state said.
+    pub(crate) postponed: BTreeMap<JobId, Timestamp>,
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
@@ -124,6 +134,7 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     put_traces(tx, &writes.traces).await?;
     put_states(tx, &writes.states).await?;
     put_walks(tx, writes).await?;
+    write_capture::apply(tx, writes).await?;
     for (project, at) in &writes.synced {
         sqlx::query("UPDATE projects SET synced_at = ? WHERE id = ?")
             .bind(at.as_microsecond())
@@ -183,7 +194,8 @@ async fn put_project(tx: &mut Tx<'_>, project: &ProjectRow) -> Result<(), sqlx::
 
 const LISTING_COLUMNS: &str = "INSERT INTO jobs (id, project, pipeline, name, stage, status, ref, tag, sha, created_at, \
      started_at, finished_at, duration, erased_at, artifacts_expire_at, failure_reason, user, runner, artifacts, \
-     trace_size, web_url, digest, doc_pack, doc_offset, doc_index, listed_at, state_at) ";
+     trace_size, web_url, digest, doc_pack, doc_offset, doc_index, bridge, downstream_project, downstream_pipeline, \
+     listed_at, state_at) ";
 
 /// A job deleted and listed again by mistake loses nothing: only what the server says is replaced.
 const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = excluded.project, pipeline = excluded.pipeline, \
@@ -193,7 +205,9 @@ const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = exclud
      artifacts_expire_at = excluded.artifacts_expire_at, failure_reason = excluded.failure_reason, \
      user = excluded.user, runner = excluded.runner, artifacts = excluded.artifacts, \
      trace_size = excluded.trace_size, web_url = excluded.web_url, digest = excluded.digest, \
-     doc_pack = excluded.doc_pack, doc_offset = excluded.doc_offset, doc_index = excluded.doc_index";
+     doc_pack = excluded.doc_pack, doc_offset = excluded.doc_offset, doc_index = excluded.doc_index, \
+     bridge = excluded.bridge, downstream_project = coalesce(excluded.downstream_project, downstream_project), \
+     downstream_pipeline = coalesce(excluded.downstream_pipeline, downstream_pipeline)";
 
 async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     let pack = writes.documents_in.or(writes.pack.as_ref().map(|p| p.id)).map(|id| id as i64);
@@ -228,6 +242,9 @@ async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Erro
                 .push_bind(listing.doc.and(pack))
                 .push_bind(listing.doc.map(|(offset, _)| offset as i64))
                 .push_bind(listing.doc.map(|(_, index)| index as i64))
+                .push_bind(listing.bridge)
+                .push_bind(listing.downstream.map(|(project, _)| project.0 as i64))
+                .push_bind(listing.downstream.map(|(_, pipeline)| pipeline.0 as i64))
                 .push_bind(listing.at.as_microsecond())
                 .push_bind(listing.at.as_microsecond());
         });
@@ -291,13 +308,15 @@ async fn put_states(
 async fn put_walks(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     for walk in writes.walks.values() {
         sqlx::query(
-            "INSERT INTO walks (id, project, cursor, until) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET cursor = excluded.cursor, until = excluded.until",
+            "INSERT INTO walks (id, project, cursor, until, reached_at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET cursor = excluded.cursor, until = excluded.until, \
+             reached_at = excluded.reached_at",
         )
         .bind(walk.id as i64)
         .bind(walk.project.0 as i64)
         .bind(&walk.cursor)
         .bind(walk.until.0 as i64)
+        .bind(micros(walk.reached_at))
         .execute(&mut **tx)
         .await?;
     }
@@ -307,6 +326,6 @@ async fn put_walks(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> 
     Ok(())
 }
 
-fn micros(time: Option<Timestamp>) -> Option<i64> {
+pub(super) fn micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(|t| t.as_microsecond())
 }

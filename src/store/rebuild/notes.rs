@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Numbered, ParsedJob, Rebuilt};
-use crate::model::{JobId, ProjectId, TraceState};
+use crate::model::{JobId, PipelineId, ProjectId, TraceState};
 use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
 };
@@ -61,7 +61,7 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                     let record =
                         record.map_err(|source| PackError::Damaged { pack: name, source })?;
                     match (record.kind, notes) {
-                        (RecordKind::Job, false) => {
+                        (RecordKind::Job | RecordKind::Bridge, false) => {
                             rebuilt.documents += 1;
                             self.document(&record, (entry.offset, index as u64));
                         }
@@ -100,6 +100,8 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
             project,
             artifacts: parsed.artifacts,
             digest: parsed.digest,
+            bridge: record.kind == RecordKind::Bridge,
+            downstream: downstream(record),
             doc: Some(doc),
             at: time(record.at_micros as i64).unwrap_or(self.now),
         };
@@ -181,6 +183,16 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         };
         self.writes.states.insert(job, state);
     }
+}
+
+/// Returns the pipeline that a bridge started, where its document tells.
+fn downstream(record: &Record<'_>) -> Option<(ProjectId, PipelineId)> {
+    if record.kind != RecordKind::Bridge {
+        return None;
+    }
+    let document: Value = serde_json::from_slice(record.bytes).ok()?;
+    let pipeline = &document["downstream_pipeline"];
+    Some((ProjectId(pipeline["project_id"].as_u64()?), PipelineId(pipeline["id"].as_u64()?)))
 }
 
 fn time(micros: i64) -> Option<Timestamp> {

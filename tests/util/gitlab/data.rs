@@ -22,6 +22,8 @@ pub struct Data {
     pub token: String,
     /// The id the next new job gets.
     pub next_job: u64,
+    /// Whether a server serves it, so that what is added from now on changes its pipeline.
+    pub running: bool,
 }
 
 /// A project.
@@ -57,6 +59,7 @@ impl Default for Data {
             keyset: true,
             token: super::TOKEN.to_owned(),
             next_job: 1_000_000,
+            running: false,
         }
     }
 }
@@ -93,9 +96,24 @@ impl Data {
         if let Some(pipeline) = doc["pipeline"]["id"].as_u64() {
             doc["pipeline"]["project_id"] = json!(project);
             let pipeline_doc = doc["pipeline"].clone();
-            project_doc.pipelines.entry(pipeline).or_insert(pipeline_doc);
+            let held = project_doc.pipelines.entry(pipeline).or_insert(pipeline_doc);
+            if self.running {
+                held["updated_at"] = now();
+            }
         }
         project_doc.jobs.insert(id, FakeJob { doc, trace });
+    }
+
+    /// Adds a bridge of a pipeline, which started another one of a project.
+    pub fn bridge(mut self, project: u64, mut doc: Value, downstream: Option<(u64, u64)>) -> Self {
+        doc["downstream_pipeline"] = downstream.map_or(Value::Null, |(project, pipeline)| {
+            json!({"id": pipeline, "project_id": project, "status": "success"})
+        });
+        let pipeline = doc["pipeline"]["id"].as_u64().unwrap();
+        let held = self.projects.get_mut(&project).unwrap();
+        held.pipelines.entry(pipeline).or_insert(doc["pipeline"].clone());
+        held.bridges.insert(doc["id"].as_u64().unwrap(), doc);
+        self
     }
 
     /// Returns a job to change.
@@ -103,8 +121,9 @@ impl Data {
         self.projects.get_mut(&project).unwrap().jobs.get_mut(&job).unwrap()
     }
 
-    /// Ends a job: its status, its whole log, and the log's artifact entry.
+    /// Ends a job: its status, its whole log, and the log's artifact entry. Its pipeline changes.
     pub fn finish(&mut self, project: u64, job: u64, status: &str, trace: &[u8]) {
+        self.touch_pipeline(project, job);
         let job = self.job_mut(project, job);
         job.doc["status"] = json!(status);
         job.doc["finished_at"] = json!("2026-01-02T03:05:07.200Z");
@@ -112,7 +131,15 @@ impl Data {
         job.trace = trace.to_vec();
     }
 
-    /// Erases a job as a maintainer would.
+    /// Changes a job's pipeline, as the end of a job does that ends its pipeline.
+    pub fn touch_pipeline(&mut self, project: u64, job: u64) {
+        let pipeline = self.job_mut(project, job).doc["pipeline"]["id"].as_u64().unwrap();
+        let project = self.projects.get_mut(&project).unwrap();
+        let doc = project.pipelines.get_mut(&pipeline).unwrap();
+        doc["updated_at"] = now();
+    }
+
+    /// Erases a job as a maintainer would. Nothing else tells of it.
     pub fn erase(&mut self, project: u64, job: u64) {
         let job = self.job_mut(project, job);
         job.doc["erased_at"] = json!("2026-01-03T00:00:00.000Z");
@@ -128,6 +155,10 @@ impl Data {
         project.jobs.retain(|_, job| job.doc["pipeline"]["id"] != json!(pipeline));
         project.bridges.retain(|_, doc| doc["pipeline"]["id"] != json!(pipeline));
     }
+}
+
+fn now() -> Value {
+    json!(jiff::Timestamp::now().to_string())
 }
 
 /// Returns whether a job has ended.

@@ -72,6 +72,7 @@ pub struct FakeGitLab {
 impl FakeGitLab {
     /// Starts a server on a free port of 127.0.0.1.
     pub fn start(data: Data) -> Self {
+        let data = Data { running: true, ..data };
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {

@@ -1,0 +1,46 @@
+//! What a batch takes about capturing itself: marks of projects, pipelines, jobs looked at again at another time.
+
+use jiff::Timestamp;
+
+use super::Batch;
+use crate::model::{JobId, PipelineId, ProjectId};
+use crate::store::StoreError;
+use crate::store::catalogue::{Marks, PipelineRow};
+use crate::store::packs::ledger::RecordKind;
+
+impl Batch {
+    /// Records how far the capture of a project is.
+    pub fn put_marks(&mut self, project: ProjectId, marks: Marks) {
+        let held = self.writes.marks.entry(project).or_default();
+        held.delete_after_secs = marks.delete_after_secs.or(held.delete_after_secs);
+        held.changes_through = marks.changes_through.or(held.changes_through);
+        held.children_at = marks.children_at.or(held.children_at);
+        held.swept_at = marks.swept_at.or(held.swept_at);
+        held.sweep_cursor = marks.sweep_cursor.or(held.sweep_cursor.take());
+    }
+
+    /// Records that there is a pipeline; one that is known stays as it is.
+    pub fn meet_pipeline(&mut self, id: PipelineId, project: ProjectId) {
+        self.writes.pipelines_met.insert(id, project);
+    }
+
+    /// Puts a pipeline's row, and its document where one was received.
+    pub fn put_pipeline(
+        &mut self,
+        row: PipelineRow,
+        document: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(bytes) = document {
+            self.record(RecordKind::Pipeline, 0, row.project.0, bytes, now)?;
+            self.close_full_ledger()?;
+        }
+        self.writes.pipelines.insert(row.id, row);
+        Ok(())
+    }
+
+    /// Looks at a job again at another time; its state and reason stay, and no note is written.
+    pub fn postpone(&mut self, job: JobId, to: Timestamp) {
+        self.writes.postponed.insert(job, to);
+    }
+}
