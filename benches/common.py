@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 BIN = TARGET / "release/jobvault"
+FLAG = {"F": "-F", "E": "-e"}  # how a query of a file is given to `jobvault search`
 
 
 def build():

@@ -38,7 +38,7 @@ def ripgrep(plain, kind, text):
 
 
 def ours(archive, kind, text):
-    run = common.jobvault(archive, "search", "--json", "--no-limit", "-" + kind, text)
+    run = common.jobvault(archive, "search", "--json", "--no-limit", common.FLAG[kind], text)
     return {(hit["job"], hit["line"]) for hit in map(json.loads, run.stdout.splitlines())}
 
 

@@ -30,7 +30,7 @@ def main():
         (zipped / f"{i:06}.gz").write_bytes(gzip.compress(data, 6))
     rows = []
     for kind, text in queries:
-        ours = [common.BIN, "--archive", archive, "search", "-" + kind, text]
+        ours = [common.BIN, "--archive", archive, "search", common.FLAG[kind], text]
         clock(ours)
         theirs = ["rg", "--no-config", "-uu", "-j2", "-z", "-a", "-E", "none", "-S", *(["-F"] if kind == "F" else []), "-e", text, zipped]
         rows.append((min(clock(ours) for _ in range(3)), clock(theirs), kind, text))

@@ -170,26 +170,8 @@ impl Config {
     pub fn load(flags: Flags, env: &Env) -> Result<Self, ConfigError> {
         let file = read_file(&flags, env)?;
         let mut warnings = Vec::new();
-        let archive = match flags.archive.or_else(|| env.os("JOBVAULT_ARCHIVE").map(Into::into)) {
-            Some(given) => given,
-            None => match file.archive.clone() {
-                Some(archive) => archive,
-                None => env
-                    .folder("XDG_DATA_HOME", ".local/share")
-                    .map(|data| data.join(ARCHIVE_FOLDER))
-                    .ok_or(ConfigError::NoHome)?,
-            },
-        };
-        let mut host = match (&flags.host, env.text("GITLAB_HOST")?, &file.host) {
-            (Some(flag), _, _) => Some(parse_host(flag, "--host")?),
-            (None, Some(variable), _) => Some(parse_host(variable, "GITLAB_HOST")?),
-            (None, None, Some(text)) => Some(parse_host(text, &file.key("host"))?),
-            (None, None, None) => match (flags.page_host, env.text("CI_SERVER_URL")?) {
-                (Some(page), _) => Some(page),
-                (None, Some(url)) => Some(parse_host(url, "CI_SERVER_URL")?),
-                (None, None) => None,
-            },
-        };
+        let archive = archive(&flags, env, &file)?;
+        let mut host = host(&flags, env, &file)?;
         let own_token = flags.token_file.is_some()
             || env.os("GITLAB_TOKEN").is_some()
             || file.token_file.is_some();
@@ -244,6 +226,30 @@ impl Config {
         let read = file::read_limited(path);
         read.map(Some).map_err(|source| ConfigError::Read { path: path.clone(), source })
     }
+}
+
+fn archive(flags: &Flags, env: &Env, file: &File) -> Result<PathBuf, ConfigError> {
+    let variable = || env.os("JOBVAULT_ARCHIVE").map(PathBuf::from);
+    let usual = || Some(env.folder("XDG_DATA_HOME", ".local/share")?.join(ARCHIVE_FOLDER));
+    let given = flags.archive.clone().or_else(variable).or_else(|| file.archive.clone());
+    given.or_else(usual).ok_or(ConfigError::NoHome)
+}
+
+fn host(flags: &Flags, env: &Env, file: &File) -> Result<Option<Url>, ConfigError> {
+    if let Some(flag) = &flags.host {
+        return parse_host(flag, "--host").map(Some);
+    }
+    if let Some(variable) = env.text("GITLAB_HOST")? {
+        return parse_host(variable, "GITLAB_HOST").map(Some);
+    }
+    if let Some(text) = &file.host {
+        return parse_host(text, &file.key("host")).map(Some);
+    }
+    if flags.page_host.is_some() {
+        return Ok(flags.page_host.clone());
+    }
+    let server = env.text("CI_SERVER_URL")?;
+    server.map(|url| parse_host(url, "CI_SERVER_URL")).transpose()
 }
 
 /// Reads the file; only the usual one may be missing.

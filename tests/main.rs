@@ -1,4 +1,6 @@
 //! Tests of behaviour through the public face, in one binary.
+mod cli;
+mod crash;
 mod gitlab;
 mod layers;
 mod sync;

@@ -11,8 +11,8 @@ use super::{Cli, Exit};
     after_help = "Example:\n  jobvault completions bash > ~/.local/share/bash-completion/completions/jobvault"
 )]
 pub struct Args {
-    /// The shell
-    #[arg(value_enum)]
+    /// The shell: bash, zsh, fish, elvish or powershell
+    #[arg(value_enum, hide_possible_values = true)]
     shell: clap_complete::Shell,
 }
 

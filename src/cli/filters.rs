@@ -2,11 +2,12 @@
 
 use jobvault_index::{Filter, QueryError};
 
+/// What stands above the filters in a help.
+pub const HEADING: &str = "Filters (globs such as 'deploy-*'; in a query as status:failed)";
+
 /// Conditions on jobs. Text takes globs of `*` and `?`, numbers and times take ranges.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(
-    next_help_heading = "Filters (globs such as 'deploy-*'; also inside the query, as in status:failed)"
-)]
+#[command(next_help_heading = HEADING)]
 pub struct FilterArgs {
     /// The project's path, or its last part
     #[arg(long, value_name = "GLOB")]

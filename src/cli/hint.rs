@@ -46,7 +46,7 @@ impl Report {
         if error.chain().any(closed) {
             return None;
         }
-        let problem = error.chain().find_map(|e| e.downcast_ref::<Problem>());
+        let problem = problem(error);
         Some(Self {
             error: words(error),
             detail: problem.and_then(|p| p.detail.clone()),
@@ -62,6 +62,15 @@ impl Report {
     }
 }
 
+/// Returns the problem in a chain; as the outermost context it is found by the error alone.
+fn problem(error: &anyhow::Error) -> Option<&Problem> {
+    let inside = || error.chain().find_map(|cause| cause.downcast_ref());
+    error.downcast_ref().or_else(inside)
+}
+
+/// Words of the HTTP client that say no more than the error above them.
+const NOISE: [&str; 3] = ["error sending request", "client error (Connect)", "tcp connect error"];
+
 /// Joins the chain with colons; a cause whose words stand there already is left out.
 fn words(error: &anyhow::Error) -> String {
     let mut words = String::new();
@@ -69,7 +78,7 @@ fn words(error: &anyhow::Error) -> String {
         let text = crate::export::sanitise(cause.to_string().replace('\n', "; "));
         if words.is_empty() {
             words = text;
-        } else if !words.contains(&text) {
+        } else if !words.contains(&text) && !NOISE.contains(&text.as_str()) {
             words = format!("{words}: {text}");
         }
     }
@@ -82,10 +91,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let text = "free some space and run it again: what was archived is safe";
         return Some(text.to_owned());
     }
+    if let Some(problem) = problem(error) {
+        return problem.hint.clone();
+    }
     error.chain().find_map(|cause| {
-        if let Some(problem) = cause.downcast_ref::<Problem>() {
-            return problem.hint.clone();
-        }
         let text = of_config(cause)
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))

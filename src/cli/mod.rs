@@ -68,8 +68,8 @@ Start here:
   jobvault show 123456
 
 Exit status: 0 yes, 1 no (no hit, damage found), 2 failed, 3 partly done.
-Settings come from flags, the environment (GITLAB_TOKEN, GITLAB_HOST, JOBVAULT_ARCHIVE, JOBVAULT_CONFIG,
-JOBVAULT_LOG) and $XDG_CONFIG_HOME/jobvault/config.toml, in this order.";
+Settings come from flags, the environment (GITLAB_TOKEN, GITLAB_HOST, JOBVAULT_ARCHIVE,
+JOBVAULT_CONFIG, JOBVAULT_LOG) and $XDG_CONFIG_HOME/jobvault/config.toml, in this order.";
 
 /// Archive GitLab CI job logs and search them exactly
 #[derive(Debug, Parser)]
@@ -91,8 +91,9 @@ struct Global {
     /// The configuration file [env: JOBVAULT_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// When to use colours; NO_COLOR and CLICOLOR_FORCE are respected
+    /// Colours: auto, always or never; NO_COLOR and CLICOLOR_FORCE are respected
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
     color: ColourChoice,
     /// Say more about what happens; twice for details
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]

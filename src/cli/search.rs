@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use jobvault_index::{Case, Filter, Query};
 
 use super::address::{self, JobAddress};
-use super::filters::FilterArgs;
+use super::filters::{self, FilterArgs};
 use super::output::{Out, OutputError};
 use super::{Context, Exit, Problem, archive, units};
 use crate::export::sanitise;
@@ -27,15 +27,17 @@ const MAX_UNREADABLE: usize = 20;
 
 const AFTER_HELP: &str = "\
 Examples:
-  jobvault search connection refused              these words, one after the other, in any case
-  jobvault search '\"timeout\" OR \"deadline\" -\"retrying\"' --since 7d
+  jobvault search 'connection refused'            lines with exactly these words, in any case
+  jobvault search timeout deadline                logs that hold both, and the lines with either
+  jobvault search 'timeout OR deadline -\"will retry\"' --since 7d
   jobvault search '/exit code [1-9]/ status:failed project:group/*' -C 3
-  jobvault search -F '--- FAIL: TestLogin' -l     jobs whose log holds exactly that text
+  jobvault search -F '--- FAIL: TestLogin' -l     jobs whose log holds just that text
   jobvault search -e '^ERROR' --in https://gitlab.com/group/project/-/jobs/123
   jobvault search status:failed ref:main          jobs alone, without text
 
-Words next to each other are one text, as in grep; quotes end it; /.../ is a regular expression, key:value a filter,
-OR and parentheses group, - in front negates. Upper case in a text makes its case count.
+Words within one argument are one text, as in grep; quotes or the next argument begin another.
+/.../ is a regular expression, key:value a filter, OR and parentheses group, - in front negates.
+An upper-case letter in a text makes its case count. Begin with -- if the query begins with -.
 Exit status: 0 something was found, 1 nothing was found, 2 it failed or a log could not be read.";
 
 /// Arguments of `search`.
@@ -68,7 +70,7 @@ pub struct Args {
     #[command(flatten)]
     filters: FilterArgs,
     /// The section of the log that a line is in
-    #[arg(long, value_name = "GLOB", help_heading = "Filters")]
+    #[arg(long, value_name = "GLOB", help_heading = filters::HEADING)]
     section: Option<String>,
 }
 
@@ -195,11 +197,11 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     }
     warn_unreadable(&summary, context.out);
     let empty = summary.jobs == 0;
-    if empty {
+    if empty && !args.output.json {
         let (jobs, bytes) = search::extent(&store).await?;
         let logs = format!("{} ({})", units::count(jobs, "log"), units::size(bytes));
         context.out.note(format!("nothing found; the archive holds {logs}"));
-    } else if summary.limited && !args.output.json {
+    } else if summary.limited && !empty {
         let noun = if query.positive_terms() == 0 { "job" } else { "line" };
         let shown = units::count(options.limit.unwrap_or_default(), noun);
         context.out.note(format!("{shown} shown; --limit N or --no-limit for more"));

@@ -48,7 +48,7 @@ pub struct Args {
     /// Only lines in a section of that name (globs work)
     #[arg(long, value_name = "NAME")]
     section: Option<String>,
-    /// The 20 lines around a time: RFC 3339, or HH:MM[:SS] in UTC; needs a log with timestamps
+    /// The 20 lines around a time: RFC 3339, or HH:MM or HH:MM:SS in UTC; needs a log with timestamps
     #[arg(long, value_name = "TIME", conflicts_with = "lines")]
     around: Option<ClockTime>,
     /// Number the lines
@@ -125,17 +125,19 @@ async fn document(store: &Store, job: &JobRow, out: &mut Out) -> anyhow::Result<
 async fn trace(store: &Store, job: &JobRow) -> anyhow::Result<Option<TraceRow>> {
     let Some(id) = job.trace else { return Ok(None) };
     let found = store.catalogue().traces(&[id]).await?.pop();
+    // A sync beside us may have stored it after we opened the archive.
+    store.load_names().await?;
     Ok(found.transpose()?)
 }
 
 /// Says why there is nothing to show.
 fn explain_missing(job: &JobRow, now: Timestamp, out: &mut Out) {
-    let reason = match job.reason.is_empty() {
-        true => String::new(),
-        false => format!(": {}", sanitise(&job.reason)),
-    };
     let since = units::age(job.state_at, now);
-    out.error(format!("the archive has no log of job {} ({}, {since}){reason}", job.id, job.state));
+    let reason = match job.reason.is_empty() {
+        true => job.state.to_string(),
+        false => format!("{}: {}", job.state, sanitise(&job.reason)),
+    };
+    out.error(format!("the archive has no log of job {}: {reason} (noted {since})", job.id));
 }
 
 fn say_partial(job: &JobRow, out: &mut Out) {

@@ -27,10 +27,10 @@ Examples:
   jobvault sync                                   the projects of the configuration file
   jobvault sync --rate 0.5 group/project          one request in two seconds
 
-The token needs the scope read_api. It comes from GITLAB_TOKEN, from --token-file, from token_file in the
-configuration, or from glab's login; inside CI the job's own token is tried.
+The token needs the scope read_api. It comes from --token-file, GITLAB_TOKEN, token_file in the
+configuration, or glab's login; inside CI the job's own token is tried.
 Sync only reads from GitLab. It may be stopped at any time and goes on where it was.
-Exit status: 0 all archived, 2 failed, 3 some jobs could not be archived (each is named) or it was stopped.";
+Exit status: 0 all archived, 2 failed, 3 stopped, or some jobs could not be archived (each is named).";
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
@@ -213,7 +213,8 @@ async fn watched(
         let rate = p.raw_bytes as f64 / began.elapsed().as_secs_f64().max(0.001);
         let (size, rate) = (units::size(p.raw_bytes), units::size(rate as u64));
         let message = format!("{size}  {rate}/s  {} waiting", p.waiting);
-        shown.set(p.done, p.listed.max(p.done), message);
+        // Of a walk begun earlier, jobs wait that were not listed again.
+        shown.set(p.done, p.listed.max(p.done + p.waiting), message);
     };
     let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).context("watch for signals")?;
@@ -248,5 +249,35 @@ fn explain(error: anyhow::Error, anonymous: bool) -> anyhow::Error {
                 .context(Problem::new("no token is set, and without one GitLab refuses").hint(hint))
         }
         false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // A test states what must hold.
+
+    use super::*;
+
+    fn on(host: &str, project: &str) -> Option<String> {
+        let host = crate::config::parse_host(host, "--host").unwrap();
+        on_host(project.parse().unwrap(), &host).ok().map(|project| match project {
+            ProjectRef::Id(id) => id.to_string(),
+            ProjectRef::Path(path) => path,
+        })
+    }
+
+    #[test]
+    fn a_pasted_page_is_a_path_on_its_own_server_alone() {
+        let same = on("gitlab.com", "https://gitlab.com/a/b/-/pipelines");
+        assert_eq!(same.as_deref(), Some("a/b"));
+        assert_eq!(on("gitlab.com", "https://gitlab.example.com/a/b"), None);
+        assert_eq!(on("http://gitlab.com", "https://gitlab.com/a/b"), None);
+        assert_eq!(on("gitlab.com", "17").as_deref(), Some("17"));
+    }
+
+    #[test]
+    fn the_folder_a_gitlab_lives_in_is_no_group() {
+        let inside = on("https://h/gl", "https://h/gl/a/b");
+        assert_eq!(inside.as_deref(), Some("a/b"));
     }
 }

@@ -92,7 +92,9 @@ fn json(report: &Report) -> Json {
 fn print(report: &Report, context: &mut Context<'_>) -> anyhow::Result<()> {
     for damage in &report.damaged {
         let job = damage.job.map(|job| format!("job {job}: ")).unwrap_or_default();
-        let pack = damage.pack.map(|pack| format!(" (pack {pack})")).unwrap_or_default();
+        let named = |pack: &String| !damage.what.contains(pack.as_str());
+        let pack = damage.pack.map(|pack| pack.to_string()).filter(named);
+        let pack = pack.map(|pack| format!(" (pack {pack})")).unwrap_or_default();
         context.out.line(format!("{job}{}{pack}", sanitise(&damage.what)))?;
     }
     let read = format!(

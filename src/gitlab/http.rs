@@ -76,6 +76,11 @@ impl Http {
         })
     }
 
+    /// Returns whether the server has ever answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.server_clock.has_started()
+    }
+
     /// Asks for JSON until an answer makes sense or patience ends.
     pub(crate) async fn json<T>(
         &self,

@@ -15,6 +15,8 @@ use super::http::Http;
 
 /// Tries of a request refused with a page: most likely the address is wrong.
 const MAX_REFUSED_PAGES: u32 = 3;
+/// Tries to connect to a server that has never answered: most likely the address is wrong.
+const TRIES_OF_A_STRANGER: u32 = 2;
 /// Refusals of a token before it is asked whether the token is good at all.
 const REFUSALS_TO_BELIEVE: u32 = 2;
 /// How often `/user` must refuse the token too. A balancer with one bad node of five refuses so often by chance once in
@@ -102,6 +104,7 @@ impl Tries {
         match error {
             Error::NotJson { .. } if refused => most.min(MAX_REFUSED_PAGES),
             Error::Redirect { .. } => most.min(MAX_REFUSED_PAGES),
+            Error::Connect { .. } if !http.has_answered() => most.min(TRIES_OF_A_STRANGER),
             _ => most,
         }
     }

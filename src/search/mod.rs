@@ -153,6 +153,8 @@ pub async fn search(
     let matcher = Arc::new(Matcher::new(query).context("compile the query")?);
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
     let mut logs = candidates(store, index, query, &allowed, options, &mut summary).await?;
+    // A writer beside us may have stored some of them after the archive was opened.
+    store.load_names().await?;
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
     }

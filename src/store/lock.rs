@@ -18,7 +18,7 @@ const MAX_HOLDER_BYTES: u64 = 500;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -45,7 +45,13 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// Lets another writer in, though a clone of the store may still live in a task that is about to end.
+    pub(super) fn release(&self) {
+        // What cannot be unlocked is unlocked when the process ends.
+        let _ = self.file.unlock();
     }
 }
 

@@ -6,27 +6,29 @@
 mod batch;
 pub mod catalogue;
 pub mod check;
+pub mod compact;
+mod filler;
 mod lock;
+mod marker;
 pub mod packs;
+mod places;
+pub mod prune;
+mod segment;
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use batch::{Batch, Committed, Identity, NewFrame, NewState, Received};
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
+use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
+use packs::codec::BaseDict;
 use packs::format::MAX_LEDGER_BYTES;
 pub use packs::{PackError, PackName, Packs};
 
 use crate::model::JobId;
-
-/// The version of the archive's layout that this jobvault writes.
-const FORMAT: u32 = 1;
-const MARKER: &str = "jobvault.json";
 
 /// Why an archive cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -80,17 +82,32 @@ pub enum StoreError {
     /// A row refers to a pack that the catalogue does not list.
     #[error("the catalogue lists no pack {0}")]
     NoPack(u64),
+    /// A frame refers to a base that the catalogue does not list.
+    #[error("the catalogue lists no base {0}")]
+    NoBase(u64),
+    /// A base that a frame needs cannot be read.
+    #[error("the base {id} cannot be read")]
+    Base {
+        /// The catalogue's number of the base.
+        id: u64,
+        /// What is wrong with it.
+        #[source]
+        source: PackError,
+    },
     /// A trace is asked to be written in a way no trace is.
     #[error("the frames of job {0} do not make up its trace")]
     Frames(JobId),
 }
 
-/// What stands in the file that marks a directory as an archive.
-#[derive(Debug, Serialize, Deserialize)]
-struct Marker {
-    format: u32,
-    created_by: String,
-    created_at: Timestamp,
+impl StoreError {
+    /// True where stored bytes are lost or altered, false where only access to them failed.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Pack(source) | Self::Base { source, .. } => source.is_damage(),
+            Self::NoPack(_) | Self::NoBase(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// One archive. Cheap to clone; clones of a store opened for writing share its lock.
@@ -99,8 +116,9 @@ pub struct Store {
     root: PathBuf,
     catalogue: Catalogue,
     packs: Packs,
-    names: std::sync::Arc<std::sync::RwLock<std::collections::HashMap<u64, PackName>>>,
-    lock: Option<std::sync::Arc<lock::Lock>>,
+    places: places::Places,
+    bases: packs::BaseCache,
+    lock: Option<Arc<lock::Lock>>,
 }
 
 impl Store {
@@ -137,18 +155,19 @@ impl Store {
             root: root.to_owned(),
             catalogue,
             packs: Packs::new(root.join("packs"), root.join("tmp")),
-            names: Default::default(),
-            lock: lock.map(std::sync::Arc::new),
+            places: Default::default(),
+            bases: Default::default(),
+            lock: lock.map(Arc::new),
         };
         store.load_names().await?;
         Ok(store)
     }
 
-    /// Reads the names of packs anew, so that traces stored since can be read.
+    /// Reads anew where packs and bases are, so that traces stored since can be read.
     pub async fn load_names(&self) -> Result<(), StoreError> {
         let packs = self.catalogue.packs().await?;
-        let mut names = self.names.write().unwrap_or_else(|e| e.into_inner());
-        names.extend(packs.into_iter().map(|(id, name, _)| (id, name)));
+        let bases = self.catalogue.bases().await?;
+        self.places.learn(packs.into_iter().map(|(id, name, _)| (id, name)), &bases);
         Ok(())
     }
 
@@ -189,17 +208,7 @@ impl Store {
     /// Where the store was opened for reading.
     pub async fn batch(&self, now: Timestamp) -> Result<Batch, StoreError> {
         assert!(self.lock.is_some(), "a batch needs a store opened for writing");
-        let highest = self.catalogue.highest().await?;
-        Ok(Batch::new(self.clone(), highest, now))
-    }
-
-    fn name(&self, pack: u64) -> Result<PackName, StoreError> {
-        let names = self.names.read().unwrap_or_else(|e| e.into_inner());
-        names.get(&pack).copied().ok_or(StoreError::NoPack(pack))
-    }
-
-    fn learn_name(&self, pack: u64, name: PackName) {
-        self.names.write().unwrap_or_else(|e| e.into_inner()).insert(pack, name);
+        Batch::new(self.clone(), now).await
     }
 
     /// Returns the pack that holds a frame.
@@ -209,7 +218,35 @@ impl Store {
 
     /// Reads one frame of a trace: its piece of the raw bytes, verified. Blocks.
     pub fn read_frame(&self, frame: &Frame) -> Result<Vec<u8>, StoreError> {
-        Ok(self.packs.read(self.name(frame.pack)?, &frame.entry(), None)?)
+        let base = frame.base.map(|id| self.base(id)).transpose()?;
+        Ok(self.packs.read(self.name(frame.pack)?, &frame.entry(), base.as_deref())?)
+    }
+
+    /// Returns a base ready for decoding, verified. Blocks.
+    fn base(&self, id: u64) -> Result<Arc<BaseDict>, StoreError> {
+        if let Some(base) = self.bases.get(id) {
+            return Ok(base);
+        }
+        let (pack, content) = self.base_content(id)?;
+        let dict = BaseDict::new(&content).map_err(|source| StoreError::Base {
+            id,
+            source: PackError::Damaged { pack, source },
+        })?;
+        let dict = Arc::new(dict);
+        self.bases.put(id, dict.clone());
+        Ok(dict)
+    }
+
+    /// Reads the bytes of a base, verified, and names its pack. Blocks.
+    fn base_content(&self, id: u64) -> Result<(PackName, Vec<u8>), StoreError> {
+        let (pack, entry) = self.places.base(id).ok_or(StoreError::NoBase(id))?;
+        let name = self.name(pack)?;
+        let content = self.packs.read(name, &entry, None);
+        Ok((name, content.map_err(|source| StoreError::Base { id, source })?))
+    }
+
+    fn name(&self, pack: u64) -> Result<PackName, StoreError> {
+        self.places.name(pack).ok_or(StoreError::NoPack(pack))
     }
 
     /// Returns the newest document of a job as the server sent it, or `None` where the archive has none.
@@ -220,8 +257,8 @@ impl Store {
         let name = self.name(pack)?;
         let packs = self.packs.clone();
         let read = move || -> Result<Option<Vec<u8>>, StoreError> {
-            let entries = packs.entries(name)?;
-            let Some(entry) = entries.iter().find(|e| e.offset == offset) else {
+            let footer = packs.footer(name)?;
+            let Some(entry) = footer.entries.iter().find(|e| e.offset == offset) else {
                 return Ok(None);
             };
             let ledger = packs.read(name, entry, None)?;
@@ -234,83 +271,13 @@ impl Store {
     }
 
     /// Closes the catalogue, so that nothing is left in its write-ahead log, and releases the lock.
+    /// Clones of the store can write no more.
     pub async fn close(self) {
         self.catalogue.close().await;
-    }
-}
-
-/// Tells whether `root` is missing or an empty directory.
-fn is_new(root: &Path) -> Result<bool, StoreError> {
-    match fs::read_dir(root) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-            Err(StoreError::NotAnArchive { path: root.to_owned() })
+        if let Some(lock) = &self.lock {
+            lock.release();
         }
-        Err(e) => Err(io("read", root)(e)),
     }
-}
-
-/// Makes the folders and, last of all, the marker.
-fn create(root: &Path, now: Timestamp) -> Result<(), StoreError> {
-    let private = |dir: &Path| {
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(io("create", dir))
-    };
-    private(root)?;
-    // An empty directory that was there before may be open to others.
-    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o700))
-        .map_err(io("make private", root))?;
-    private(&root.join("packs"))?;
-    private(&root.join("tmp"))?;
-    let marker = Marker {
-        format: FORMAT,
-        created_by: concat!("jobvault ", env!("CARGO_PKG_VERSION")).to_owned(),
-        created_at: now,
-    };
-    let path = root.join(MARKER);
-    let text = serde_json::to_string_pretty(&marker).expect("a marker is plain JSON");
-    let mut temp = tempfile::NamedTempFile::new_in(root).map_err(io("write in", root))?;
-    std::io::Write::write_all(&mut temp, text.as_bytes()).map_err(io("write", &path))?;
-    temp.as_file().sync_all().map_err(io("write", &path))?;
-    temp.persist(&path).map_err(|e| io("write", &path)(e.error))?;
-    packs::sync_dir(root)?;
-    Ok(())
-}
-
-fn check_marker(root: &Path) -> Result<(), StoreError> {
-    let path = root.join(MARKER);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(match is_new(root)? {
-                true => StoreError::Missing { path: root.to_owned() },
-                false => StoreError::NotAnArchive { path: root.to_owned() },
-            });
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(StoreError::NotAnArchive { path: root.to_owned() });
-        }
-        Err(e) => return Err(io("read", &path)(e)),
-    };
-    let marker: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    match marker.get("format").and_then(serde_json::Value::as_u64) {
-        Some(1) => Ok(()),
-        Some(found) => Err(StoreError::Newer {
-            path: root.to_owned(),
-            found: u32::try_from(found).unwrap_or(u32::MAX),
-        }),
-        None => Err(StoreError::NotAnArchive { path: root.to_owned() }),
-    }
-}
-
-/// Removes what a writer left when it was killed; nothing there was ever referred to.
-fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
-    fs::DirBuilder::new().mode(0o700).recursive(true).create(tmp).map_err(io("create", tmp))?;
-    for entry in fs::read_dir(tmp).map_err(io("list", tmp))? {
-        let path = entry.map_err(io("list", tmp))?.path();
-        fs::remove_file(&path).map_err(io("remove", &path))?;
-    }
-    Ok(())
 }
 
 fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> StoreError + 'a {

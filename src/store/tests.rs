@@ -1,7 +1,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod compact;
+
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::check::verify;
+use super::marker::MARKER;
 use super::*;
 use crate::model::{Job, ProjectId, TraceState};
 
@@ -48,9 +52,10 @@ async fn store_job(batch: &mut Batch, job: u64, raw: &[u8]) -> TraceId {
     };
     batch.put_job(&received, "https://gitlab.example.com/group/project", now()).unwrap();
     batch.begin_trace(JobId(job), PROJECT, now());
-    for piece in raw.chunks(1000) {
+    let lines: Vec<&[u8]> = raw.split_inclusive(|b| *b == b'\n').collect();
+    for piece in lines.chunks(25).map(<[_]>::concat) {
         let lines = piece.iter().filter(|b| **b == b'\n').count() as u64;
-        let frame = NewFrame { raw: piece, lines, continues: false, open: vec![] };
+        let frame = NewFrame { raw: &piece, lines, continues: false, open: vec![] };
         batch.add_frame(frame).unwrap();
     }
     batch.end_trace(raw.len() as u64, *blake3::hash(raw).as_bytes(), archived(), now()).unwrap()

@@ -77,9 +77,9 @@ pub(super) fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decisio
         }
         (Some(_), None) => Decision::default(),
         (Some(_), Some(at)) => Decision::fetch(at <= now || job.trace_size().is_some()),
-        (None, None) => Decision::fetch(
-            job.trace_size().is_some_and(|n| n > 0) && row.state == TraceState::NoLog,
-        ),
+        (None, None) => {
+            Decision::fetch(job.trace_size().is_some() && row.state == TraceState::NoLog)
+        }
         // It ended since, and what it waited for is over; or it waits to be fetched already, and comes into the queue
         // from the catalogue.
         (None, Some(_)) if row.state == TraceState::Pending => {

@@ -105,14 +105,16 @@ fn judge_empty(item: &Item, now: Timestamp) -> Verdict {
         return Verdict::settled(false, TraceState::Erased, "erased before it was captured");
     }
     match item.announced {
-        Some(announced) if announced > 0 => {
+        // The server archived a log of no bytes: that is a log.
+        Some(0) => Verdict::settled(true, TraceState::Archived, "the log is empty"),
+        Some(announced) => {
             let reason = format!("the server announces {announced} bytes and serves none");
             let last = item.attempts + 1 >= MAX_LOOKS;
             let next_at = if last { None } else { Some(now) };
             let state = if last { TraceState::Vanished } else { TraceState::Pending };
             Verdict { store: false, state, reason, next_at }
         }
-        _ => Verdict {
+        None => Verdict {
             store: false,
             state: TraceState::NoLog,
             reason: "the server has no log of it".to_owned(),
@@ -197,6 +199,11 @@ mod tests {
         assert_eq!(verdict(&item(Some(8), Some(9), 5), 8), (true, TraceState::Archived, true));
         assert_eq!(verdict(&item(Some(9), Some(9), 5), 12), (false, TraceState::Archived, true));
         assert_eq!(verdict(&item(None, Some(9), 3600), 0), (false, TraceState::Archived, true));
+    }
+
+    #[test]
+    fn a_log_of_no_bytes_that_the_server_archived_is_a_log() {
+        assert_eq!(verdict(&item(Some(0), None, 5), 0), (true, TraceState::Archived, true));
     }
 
     #[test]

@@ -135,6 +135,8 @@ async fn written<T>(
 /// Resolves projects, walks them and fetches what they list.
 async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
     let projects = run.resolve_all(listed).await?;
+    // Not before the server has answered: a mistyped address shall not bind a new archive.
+    run.store.set_meta(HOST_KEY, &run.options.host).await?;
     run.synced(projects.iter().map(|p| p.id));
     let mut fetchers = JoinSet::new();
     for _ in 0..run.options.concurrency.max(1) {
@@ -179,8 +181,7 @@ async fn check_host(store: &Store, options: &Options) -> anyhow::Result<()> {
         Some(host) if host != options.host && !options.host_moved => {
             Err(OtherHost { archived: host, asked: options.host.clone() }.into())
         }
-        Some(host) if host == options.host => Ok(()),
-        _ => Ok(store.set_meta(HOST_KEY, &options.host).await?),
+        _ => Ok(()),
     }
 }
 

@@ -172,12 +172,12 @@ async fn an_answer_beyond_the_limit_is_refused_and_a_bomb_too() {
 }
 
 #[tokio::test]
-async fn a_closed_port_is_a_connection_that_was_refused() {
+async fn a_server_that_never_answered_is_given_up_soon() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let client = Client::new(options(&format!("http://127.0.0.1:{port}"))).unwrap();
     let error = client.whoami().await.unwrap_err();
     assert!(matches!(error, Error::Connect { dns: false, .. }), "{error:?}");
-    assert_eq!(client.stats().requests, 6);
+    assert_eq!(client.stats().requests, 2);
 }
 
 #[tokio::test]

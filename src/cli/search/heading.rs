@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 
 use crate::cli::output::{Out, Paint};
-use crate::cli::units;
+use crate::cli::{table, units};
 use crate::export::sanitise;
 use crate::store::JobRow;
+
+/// The widest a name is shown, so that a heading stays one line.
+const MAX_NAME: usize = 50;
 
 /// Sets off a text in the colour of a status.
 pub(in crate::cli) fn paint_status(out: &Out, status: &str, text: &str) -> String {
@@ -28,13 +31,17 @@ fn mark(status: &str) -> &'static str {
     }
 }
 
+fn short(name: &str) -> String {
+    table::cut(&sanitise(name), MAX_NAME)
+}
+
 /// Returns the heading of a job: one line, and its page on a second one.
 pub(in crate::cli) fn heading(out: &Out, job: &JobRow, now: Timestamp) -> [String; 2] {
     let mut parts = vec![
         paint_status(out, &job.status, mark(&job.status)),
-        out.paint(Paint::Bold, sanitise(&job.name)),
-        sanitise(&job.project_path),
-        out.paint(Paint::Cyan, sanitise(&job.git_ref)),
+        out.paint(Paint::Bold, short(&job.name)),
+        short(&job.project_path),
+        out.paint(Paint::Cyan, short(&job.git_ref)),
         out.paint(Paint::Dim, sanitise(units::short_sha(&job.sha))),
         format!("#{}", job.id),
     ];

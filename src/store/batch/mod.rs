@@ -13,18 +13,22 @@ use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
 
 use super::catalogue::{
-    Capture, Frame, JobState, Listing, PackRow, ProjectRow, TraceRow, Walk, Writes, usual_url,
+    Capture, Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url,
 };
+use super::filler::Filler;
+use super::packs::FramePlace;
+use super::packs::encoders::INGEST;
 use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
-use super::packs::{FramePlace, Kind, PackWriter};
 use super::{MAX_LEDGER_BYTES, Store, StoreError, TraceId};
 use crate::model::{JobId, PipelineId, ProjectId};
+
+/// How much less a ledger takes in a pack than in memory. A guess.
+const LEDGER_RATIO: u64 = 10;
 
 /// Writes that become true together.
 pub struct Batch {
     store: Store,
-    pack: Option<PackWriter>,
-    pack_id: u64,
+    filler: Filler,
     next_trace: u64,
     next_walk: u64,
     next_capture: u64,
@@ -39,12 +43,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(store: Store, highest: [u64; 4], began: Timestamp) -> Self {
-        let [packs, traces, walks, captures] = highest;
-        Self {
+    pub(super) async fn new(store: Store, began: Timestamp) -> Result<Self, StoreError> {
+        let [packs, traces, walks, captures] = store.catalogue.highest().await?;
+        Ok(Self {
+            filler: Filler::new(store.clone(), INGEST, false, packs + 1).await?,
             store,
-            pack: None,
-            pack_id: packs + 1,
             next_trace: traces + 1,
             next_walk: walks + 1,
             next_capture: captures + 1,
@@ -55,7 +58,7 @@ impl Batch {
             open: None,
             writes: Writes::default(),
             began,
-        }
+        })
     }
 
     /// Records by whom all jobs that follow are captured, in this batch and those after it.
@@ -178,6 +181,7 @@ impl Batch {
     /// Starts a job's trace; its frames follow, then [`Batch::end_trace`].
     pub fn begin_trace(&mut self, job: JobId, project: ProjectId, at: Timestamp) -> TraceId {
         self.open = Some(OpenTrace {
+            id: TraceId(self.next_trace),
             job,
             project,
             at,
@@ -193,6 +197,7 @@ impl Batch {
     pub fn add_frame(&mut self, frame: NewFrame<'_>) -> Result<(), StoreError> {
         let mut open = self.open.take().expect("add_frame follows begin_trace");
         let place = FramePlace {
+            trace: open.id.0,
             job: open.job.0,
             project: open.project.0,
             raw_offset: open.raw_bytes,
@@ -201,21 +206,24 @@ impl Batch {
             continues: frame.continues,
             last: false,
         };
-        let entry = self.pack()?.add(Kind::Frame, frame.raw, place)?;
+        let hash = self.filler.push(frame.raw, place, open.frames.len())?;
+        let raw_bytes = frame.raw.len() as u64;
         open.hasher.update(frame.raw);
+        // Where it stands is known when the segment it waits in is written.
         open.frames.push(Frame {
-            pack: self.pack_id,
-            offset: entry.offset,
-            stored_bytes: entry.stored_bytes,
-            raw_bytes: entry.raw_bytes,
+            pack: self.filler.pack_id(),
+            offset: 0,
+            stored_bytes: 0,
+            raw_bytes,
             raw_offset: open.raw_bytes,
             first_line: open.lines,
             lines: frame.lines,
             continues: frame.continues,
-            hash: entry.hash,
+            hash,
+            base: None,
             open: frame.open,
         });
-        open.raw_bytes += entry.raw_bytes;
+        open.raw_bytes += raw_bytes;
         open.lines += frame.lines;
         self.open = Some(open);
         Ok(())
@@ -233,12 +241,13 @@ impl Batch {
     ) -> Result<TraceId, StoreError> {
         let open = self.open.take().expect("end_trace follows begin_trace");
         if open.raw_bytes != raw_bytes || *open.hasher.finalize().as_bytes() != hash {
+            self.filler.forget(open.id);
             return Err(StoreError::Frames(open.job));
         }
         if !open.frames.is_empty() {
-            self.pack()?.close_trace();
+            self.filler.close_trace();
         }
-        let id = TraceId(self.next_trace);
+        let id = open.id;
         self.next_trace += 1;
         let note = json!({"event": "trace", "state": state.state.as_str(), "reason": state.reason,
             "settled": state.next_at.is_none(), "raw_bytes": raw_bytes, "lines": open.lines,
@@ -282,14 +291,14 @@ impl Batch {
 
     /// Returns how many bytes and entries the pack has so far.
     pub fn filled(&self) -> (u64, usize) {
-        let ledger = self.ledger.len() as u64;
-        self.pack.as_ref().map_or((ledger, 0), |p| (p.bytes() + ledger, p.entry_count()))
+        let (bytes, entries) = self.filler.filled();
+        (bytes + self.ledger.len() as u64 / LEDGER_RATIO, entries)
     }
 
     /// Returns whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         let w = &self.writes;
-        self.pack.is_none()
+        self.filler.filled() == (0, 0)
             && self.ledger.is_empty()
             && w.projects.is_empty()
             && w.walks.is_empty()
@@ -305,30 +314,30 @@ impl Batch {
     pub async fn commit(&mut self, now: Timestamp) -> Result<Committed, StoreError> {
         self.close_ledger()?;
         let mut pack_bytes = 0;
-        if let Some(pack) = self.pack.take() {
-            let finish = move || pack.finish();
-            let info = tokio::task::spawn_blocking(finish)
-                .await
-                .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
-            pack_bytes = info.bytes;
-            self.store.learn_name(self.pack_id, info.name);
-            self.writes.pack =
-                Some(PackRow { id: self.pack_id, name: info.name.0, bytes: info.bytes, at: now });
+        if let Some(filled) = self.filler.finish(now).await? {
+            pack_bytes = filled.pack.bytes;
+            self.writes.pack = Some(filled.pack);
+            self.writes.bases = filled.bases;
         }
+        self.place_frames();
         self.store.catalogue.write(&self.writes).await?;
-        if self.writes.pack.is_some() {
-            self.pack_id += 1;
-        }
         self.writes = Writes::default();
         self.began = now;
         Ok(Committed { pack_bytes, through: TraceId(self.next_trace - 1) })
     }
 
-    fn pack(&mut self) -> Result<&mut PackWriter, StoreError> {
-        if self.pack.is_none() {
-            self.pack = Some(self.store.packs.create()?);
+    /// Tells the traces where their frames stand.
+    fn place_frames(&mut self) {
+        let Some(first) = self.writes.traces.first().map(|(row, _)| row.id.0) else { return };
+        for written in self.filler.take_written() {
+            let at = written.trace.0.checked_sub(first).map(|at| at as usize);
+            let row = at.and_then(|at| self.writes.traces.get_mut(at));
+            if let Some(frame) = row.and_then(|(row, _)| row.frames.get_mut(written.index)) {
+                frame.offset = written.entry.offset;
+                frame.stored_bytes = written.entry.stored_bytes;
+                frame.base = written.base;
+            }
         }
-        Ok(self.pack.as_mut().expect("it was just made"))
     }
 
     fn note(
@@ -372,10 +381,10 @@ impl Batch {
             return Ok(());
         }
         let ledger = std::mem::take(&mut self.ledger);
-        let entry = self.pack()?.add(Kind::Ledger, &ledger, FramePlace::default())?;
+        let offset = self.filler.add_ledger(&ledger)?;
         for job in self.in_ledger.drain(..) {
             if let Some(listing) = self.writes.listings.get_mut(&job) {
-                listing.doc = listing.doc.map(|(_, index)| (entry.offset, index));
+                listing.doc = listing.doc.map(|(_, index)| (offset, index));
             }
         }
         self.records = 0;

@@ -73,6 +73,7 @@ pub struct Committed {
 
 /// A trace whose frames are being added.
 pub(super) struct OpenTrace {
+    pub(super) id: TraceId,
     pub(super) job: JobId,
     pub(super) project: ProjectId,
     pub(super) at: Timestamp,

@@ -32,6 +32,8 @@ pub struct Frame {
     pub continues: bool,
     /// BLAKE3 of the piece.
     pub hash: [u8; 32],
+    /// The catalogue's number of the base it is compressed against.
+    pub base: Option<u64>,
     /// Names of the sections open at its start, outermost first.
     pub open: Vec<String>,
 }
@@ -56,7 +58,9 @@ pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
     let mut out = Vec::with_capacity(frames.len() * 48 + 8);
     varint::put(&mut out, frames.len() as u64);
     for frame in frames {
-        for n in [frame.pack, frame.offset, frame.stored_bytes, frame.raw_bytes, frame.lines] {
+        let base = frame.base.map_or(0, |id| id + 1);
+        for n in [frame.pack, frame.offset, frame.stored_bytes, frame.raw_bytes, base, frame.lines]
+        {
             varint::put(&mut out, n);
         }
         out.push(u8::from(frame.continues));
@@ -78,14 +82,16 @@ pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
 pub(crate) fn decode(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> {
     let mut reader = Reader::new(bytes);
     let count = reader.size()?;
-    if count > reader.left() / 7 + 1 {
+    if count > reader.left() / 8 + 1 {
         return None;
     }
     let mut frames = Vec::with_capacity(count);
     let (mut raw_offset, mut first_line) = (0u64, 0u64);
     for _ in 0..count {
         let (pack, offset, stored_bytes) = (reader.number()?, reader.number()?, reader.number()?);
-        let (raw_bytes, lines) = (reader.number()?, reader.number()?);
+        let raw_bytes = reader.number()?;
+        let base = reader.number()?.checked_sub(1);
+        let lines = reader.number()?;
         let continues = reader.byte()? != 0;
         let depth = reader.size()?;
         let mut open = Vec::new();
@@ -104,6 +110,7 @@ pub(crate) fn decode(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> 
             lines,
             continues,
             hash,
+            base,
             open,
         });
         raw_offset = raw_offset.checked_add(raw_bytes)?;
@@ -129,6 +136,7 @@ mod tests {
             lines: 10,
             continues: n.is_multiple_of(2),
             hash: [n as u8; 32],
+            base: n.checked_sub(2),
             open: vec!["step_script".to_owned(); n as usize - 1],
         }
     }
@@ -139,7 +147,7 @@ mod tests {
         assert_eq!(decode(&encode(&many), &[0; 32]).unwrap(), many);
         let one = vec![frame(1)];
         let coded = encode(&one);
-        assert!(coded.len() < 16, "a small log costs {} bytes", coded.len());
+        assert!(coded.len() < 17, "a small log costs {} bytes", coded.len());
         assert_eq!(decode(&coded, &[1; 32]).unwrap(), one);
         assert_eq!(decode(&encode(&[]), &[1; 32]).unwrap(), vec![]);
     }

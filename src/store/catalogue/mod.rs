@@ -3,15 +3,18 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod bases;
 mod capture;
 mod coverage;
 pub(crate) mod frames;
 mod query;
 mod rows;
 mod sqlite;
+mod switch;
 mod write;
 mod write_capture;
 
+pub(crate) use bases::BaseRow;
 pub use capture::{Backlog, Marks, PipelineRow};
 pub use coverage::{Counted, CoverageRow};
 pub use frames::Frame;
@@ -19,6 +22,7 @@ pub use query::{Column, Condition, Order, StatusRow};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
 pub(crate) use sqlite::Access;
+pub(crate) use switch::{LivePack, MovedDocument, Switch};
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
 
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
+use super::bases::{BaseRow, put_bases};
 use super::capture::{Marks, PipelineRow};
 use super::frames;
 use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
@@ -55,6 +56,7 @@ pub(crate) struct PackRow {
     pub(crate) name: [u8; 32],
     pub(crate) bytes: u64,
     pub(crate) at: Timestamp,
+    pub(crate) compacted: bool,
 }
 
 /// By whom jobs were captured.
@@ -71,6 +73,7 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) pack: Option<PackRow>,
+    pub(crate) bases: Vec<BaseRow>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) projects: Vec<ProjectRow>,
     pub(crate) listings: BTreeMap<JobId, Listing>,
@@ -114,14 +117,9 @@ impl Catalogue {
 
 async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     if let Some(pack) = &writes.pack {
-        sqlx::query("INSERT INTO packs (id, name, bytes, created_at) VALUES (?, ?, ?, ?)")
-            .bind(pack.id as i64)
-            .bind(&pack.name[..])
-            .bind(pack.bytes as i64)
-            .bind(pack.at.as_microsecond())
-            .execute(&mut **tx)
-            .await?;
+        put_pack(tx, pack).await?;
     }
+    put_bases(tx, &writes.bases).await?;
     for capture in &writes.captures {
         put_capture(tx, capture).await?;
     }
@@ -140,6 +138,21 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
             .execute(&mut **tx)
             .await?;
     }
+    Ok(())
+}
+
+/// Inserts the row of a pack.
+pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO packs (id, name, bytes, created_at, compacted) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(pack.id as i64)
+    .bind(&pack.name[..])
+    .bind(pack.bytes as i64)
+    .bind(pack.at.as_microsecond())
+    .bind(pack.compacted)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

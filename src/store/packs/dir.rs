@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::PackError;
-use super::format::{self, Encoder, Entry, FormatError, FramePlace, Kind};
-
-/// The level of zstd at ingest: the fastest that still finds most repetition.
-const INGEST_LEVEL: i32 = 3;
+use super::codec::{self, BaseDict};
+use super::format::{self, Entry, Footer, FormatError};
 
 /// The name of a pack: the BLAKE3 hash of all its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,8 +60,8 @@ impl Packs {
         Self { dir, tmp }
     }
 
-    /// Starts a pack in a temporary file.
-    pub(crate) fn create(&self) -> Result<PackWriter, PackError> {
+    /// Starts the pack `number` in a temporary file.
+    pub(crate) fn create(&self, number: u64, compacted: bool) -> Result<PackWriter, PackError> {
         let temp = tempfile::Builder::new()
             .prefix("pack-")
             .tempfile_in(&self.tmp)
@@ -74,7 +72,8 @@ impl Packs {
             hasher: blake3::Hasher::new(),
             bytes: 0,
             entries: Vec::new(),
-            encoder: Encoder::new(INGEST_LEVEL).map_err(io("set up compression for", &self.tmp))?,
+            number,
+            compacted,
         };
         writer.write(format::MAGIC)?;
         Ok(writer)
@@ -91,16 +90,16 @@ impl Packs {
         &self,
         name: PackName,
         entry: &Entry,
-        base: Option<&[u8]>,
+        base: Option<&BaseDict>,
     ) -> Result<Vec<u8>, PackError> {
         let file = self.open(name)?;
         let stored = self.read_at(&file, name, entry.offset, entry.stored_bytes)?;
-        format::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, base)
+        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, base)
             .map_err(|source| PackError::Damaged { pack: name, source })
     }
 
-    /// Reads a pack's entry table, checking magic and checksum.
-    pub fn entries(&self, name: PackName) -> Result<Vec<Entry>, PackError> {
+    /// Reads a pack's footer, checking magic and checksum.
+    pub fn footer(&self, name: PackName) -> Result<Footer, PackError> {
         let damaged = |source| PackError::Damaged { pack: name, source };
         let file = self.open(name)?;
         let bytes = file.metadata().map_err(io("read", &self.path(name)))?.len();
@@ -181,45 +180,40 @@ pub(crate) struct PackWriter {
     hasher: blake3::Hasher,
     bytes: u64,
     entries: Vec<Entry>,
-    encoder: Encoder,
+    number: u64,
+    compacted: bool,
 }
 
 impl PackWriter {
-    /// Compresses and appends an entry; returns its row of the table.
-    pub(crate) fn add(
-        &mut self,
-        kind: Kind,
-        content: &[u8],
-        place: FramePlace,
-    ) -> Result<Entry, PackError> {
-        let stored = self
-            .encoder
-            .encode(kind, content)
-            .map_err(io("compress an entry for", self.out.get_ref().path()))?;
-        let entry = Entry {
-            kind,
-            offset: self.bytes,
-            stored_bytes: stored.len() as u64,
-            raw_bytes: content.len() as u64,
-            hash: *blake3::hash(content).as_bytes(),
-            base: None,
-            place,
-        };
-        self.write(&stored)?;
+    /// Appends an entry that was compressed to `stored`, and gives it its place.
+    pub(crate) fn add(&mut self, stored: &[u8], entry: Entry) -> Result<Entry, PackError> {
+        let entry = Entry { offset: self.bytes, stored_bytes: stored.len() as u64, ..entry };
+        self.write(stored)?;
         self.entries.push(entry.clone());
         Ok(entry)
     }
 
-    /// Marks the frame written last as the last of its trace.
-    pub(crate) fn close_trace(&mut self) {
-        if let Some(entry) = self.entries.last_mut() {
-            entry.place.last = true;
-        }
+    /// Reads an entry that stands alone back out of the pack being written.
+    pub(crate) fn read_back(&mut self, entry: &Entry) -> Result<Vec<u8>, PackError> {
+        let path = self.out.get_ref().path().to_owned();
+        self.out.flush().map_err(io("write", &path))?;
+        let mut stored = vec![0; entry.stored_bytes as usize];
+        let file = self.out.get_ref().as_file();
+        file.read_exact_at(&mut stored, entry.offset).map_err(io("read", &path))?;
+        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, None).map_err(|source| {
+            PackError::Io { action: "read back", path, source: std::io::Error::other(source) }
+        })
     }
 
     /// Returns how many bytes the pack has so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Returns how many bytes the pack would have if it were ended now.
+    pub(crate) fn ended_bytes(&self) -> u64 {
+        let footer = format::encode_footer(self.number, self.compacted, &self.entries);
+        self.bytes + footer.len() as u64
     }
 
     /// Returns how many entries the pack has so far.
@@ -229,7 +223,7 @@ impl PackWriter {
 
     /// Ends the pack and makes it durable.
     pub(crate) fn finish(mut self) -> Result<PackInfo, PackError> {
-        let footer = format::encode_footer(&self.entries);
+        let footer = format::encode_footer(self.number, self.compacted, &self.entries);
         self.write(&footer)?;
         let name = PackName(*self.hasher.finalize().as_bytes());
         let path = self.packs.path(name);
@@ -269,6 +263,17 @@ fn create_folder(folder: &Path, parent: &Path) -> Result<(), PackError> {
 /// Makes renames and creations inside `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), PackError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(io("write", dir))
+}
+
+impl Packs {
+    /// Removes a pack; one that is not there is no fault.
+    pub(crate) fn remove(&self, name: PackName) -> Result<(), PackError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &path)(e)),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn read_dir(dir: &Path) -> Result<Vec<PathBuf>, PackError> {

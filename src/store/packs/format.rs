@@ -1,7 +1,9 @@
-//! Pack format v1: the bytes of a pack, its footer and its entries. Pure; `docs/FORMAT.md` is its specification.
+//! Pack format v1: the bytes around entries, and the footer that lists them. Pure; `docs/FORMAT.md` is its specification.
 //!
 //! Knows nothing of files, the catalogue or GitLab. Reading hostile bytes fails with [`FormatError`] and never
 //! panics; every length is checked against its bound before memory is taken for it.
+
+use std::collections::HashMap;
 
 use super::varint::{self, Reader};
 
@@ -20,10 +22,6 @@ pub const MAX_BASE_BYTES: u64 = 4 * 1024 * 1024;
 pub const MAX_LEDGER_BYTES: u64 = 80 * 1024 * 1024;
 /// A footer never exceeds this; at about 50 bytes an entry it holds five million entries.
 pub const MAX_FOOTER_BYTES: u64 = 256 * 1024 * 1024;
-/// Decoders accept windows up to 128 MiB, zstd's own default limit.
-const WINDOW_LOG_MAX: u32 = 27;
-/// The payload is the trace's bytes as they are.
-const CODEC_PLAIN: u8 = 0;
 
 /// Why bytes are not a pack, a footer or an entry of format v1.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -60,6 +58,8 @@ pub enum Kind {
 /// Where a frame stands in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FramePlace {
+    /// The archive's number of the trace.
+    pub trace: u64,
     /// The job's id.
     pub job: u64,
     /// The project's id.
@@ -74,6 +74,17 @@ pub struct FramePlace {
     pub continues: bool,
     /// The frame is the last of its trace.
     pub last: bool,
+}
+
+/// What a footer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footer {
+    /// The archive's number of the pack; a later pack has a higher one.
+    pub number: u64,
+    /// It was written by compaction, out of earlier packs.
+    pub compacted: bool,
+    /// The entries, in the order of their places.
+    pub entries: Vec<Entry>,
 }
 
 /// One row of the entry table.
@@ -96,16 +107,16 @@ pub struct Entry {
 }
 
 /// Codes the footer and trailer that end a pack. Offsets are not stored: entries stand back to back.
-pub(crate) fn encode_footer(entries: &[Entry]) -> Vec<u8> {
+pub(crate) fn encode_footer(number: u64, compacted: bool, entries: &[Entry]) -> Vec<u8> {
     let mut bases: Vec<[u8; 32]> = Vec::new();
+    let mut places: HashMap<[u8; 32], u64> = HashMap::new();
     let mut table = Vec::new();
     for entry in entries {
-        let base = entry.base.map_or(0, |hash| match bases.iter().position(|b| *b == hash) {
-            Some(at) => at as u64 + 1,
-            None => {
+        let base = entry.base.map_or(0, |hash| {
+            *places.entry(hash).or_insert_with(|| {
                 bases.push(hash);
                 bases.len() as u64
-            }
+            })
         });
         table.push(match entry.kind {
             Kind::Frame => 1,
@@ -118,13 +129,15 @@ pub(crate) fn encode_footer(entries: &[Entry]) -> Vec<u8> {
         varint::put(&mut table, base);
         if entry.kind == Kind::Frame {
             let p = &entry.place;
-            for n in [p.job, p.project, p.raw_offset, p.first_line, p.lines] {
+            for n in [p.trace, p.job, p.project, p.raw_offset, p.first_line, p.lines] {
                 varint::put(&mut table, n);
             }
             table.push(u8::from(p.continues) | (u8::from(p.last) << 1));
         }
     }
     let mut footer = Vec::with_capacity(table.len() + bases.len() * 32 + 16);
+    varint::put(&mut footer, number);
+    footer.push(u8::from(compacted));
     varint::put(&mut footer, entries.len() as u64);
     varint::put(&mut footer, bases.len() as u64);
     for base in &bases {
@@ -173,7 +186,7 @@ pub(crate) fn decode_footer(
     footer: &[u8],
     trailer: &[u8],
     pack_bytes: u64,
-) -> Result<Vec<Entry>, FormatError> {
+) -> Result<Footer, FormatError> {
     if trailer.get(..32) != Some(blake3::hash(footer).as_bytes().as_slice()) {
         return Err(FormatError::Footer("its checksum does not fit"));
     }
@@ -184,7 +197,9 @@ pub(crate) fn decode_footer(
     parse_table(&mut reader, end).ok_or(FormatError::Footer("its entry table is inconsistent"))
 }
 
-fn parse_table(reader: &mut Reader<'_>, end: u64) -> Option<Vec<Entry>> {
+fn parse_table(reader: &mut Reader<'_>, end: u64) -> Option<Footer> {
+    let number = reader.number()?;
+    let compacted = reader.byte()? != 0;
     let count = reader.size()?;
     let base_count = reader.size()?;
     // An entry takes at least 36 bytes and a base 32: larger counts are lies.
@@ -212,14 +227,15 @@ fn parse_table(reader: &mut Reader<'_>, end: u64) -> Option<Vec<Entry>> {
         entries.push(Entry { kind, offset, stored_bytes, raw_bytes, hash, base, place });
         offset = offset.checked_add(stored_bytes)?;
     }
-    (offset == end && reader.is_empty()).then_some(entries)
+    (offset == end && reader.is_empty()).then_some(Footer { number, compacted, entries })
 }
 
 fn parse_place(reader: &mut Reader<'_>) -> Option<FramePlace> {
-    let (job, project) = (reader.number()?, reader.number()?);
+    let (trace, job, project) = (reader.number()?, reader.number()?, reader.number()?);
     let (raw_offset, first_line, lines) = (reader.number()?, reader.number()?, reader.number()?);
     let flags = reader.byte()?;
     Some(FramePlace {
+        trace,
         job,
         project,
         raw_offset,
@@ -228,79 +244,6 @@ fn parse_place(reader: &mut Reader<'_>) -> Option<FramePlace> {
         continues: flags & 1 != 0,
         last: flags & 2 != 0,
     })
-}
-
-/// Compresses entries. Keeps zstd's context, whose tables are dear to allocate for each frame.
-pub(crate) struct Encoder {
-    context: zstd::bulk::Compressor<'static>,
-    payload: Vec<u8>,
-}
-
-impl Encoder {
-    /// Makes an encoder for entries that stand alone, at zstd's `level`.
-    pub(crate) fn new(level: i32) -> std::io::Result<Self> {
-        let mut context = zstd::bulk::Compressor::new(level)?;
-        context.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
-        context.set_parameter(zstd::zstd_safe::CParameter::ContentSizeFlag(true))?;
-        Ok(Self { context, payload: Vec::new() })
-    }
-
-    /// Compresses `content` of a `kind`; what comes back goes into the pack as it is.
-    pub(crate) fn encode(&mut self, kind: Kind, content: &[u8]) -> std::io::Result<Vec<u8>> {
-        if kind != Kind::Frame {
-            return self.context.compress(content);
-        }
-        self.payload.clear();
-        self.payload.push(CODEC_PLAIN);
-        self.payload.extend_from_slice(content);
-        self.context.compress(&self.payload)
-    }
-}
-
-/// Decodes the stored bytes of an entry and checks its hash.
-///
-/// `base` is the content of the base that the entry names. Memory is bounded by the kind's limit whatever the
-/// stored bytes claim.
-pub(crate) fn decode(
-    entry_kind: Kind,
-    stored: &[u8],
-    raw_bytes: u64,
-    hash: &[u8; 32],
-    base: Option<&[u8]>,
-) -> Result<Vec<u8>, FormatError> {
-    let (limit, head) = match entry_kind {
-        Kind::Frame => (MAX_FRAME_BYTES, 1),
-        Kind::Base => (MAX_BASE_BYTES, 0),
-        Kind::Ledger => (MAX_LEDGER_BYTES, 0),
-    };
-    if raw_bytes > limit {
-        return Err(FormatError::Entry("its length is over the limit"));
-    }
-    let room = raw_bytes as usize + head;
-    let mut payload = decompress(stored, room, base)?;
-    if head == 1 {
-        match payload.first() {
-            Some(&CODEC_PLAIN) => drop(payload.drain(..1)),
-            Some(_) => return Err(FormatError::Entry("its coding is unknown")),
-            None => return Err(FormatError::Entry("it is empty")),
-        }
-    }
-    if payload.len() as u64 != raw_bytes || blake3::hash(&payload).as_bytes() != hash {
-        return Err(FormatError::Hash);
-    }
-    Ok(payload)
-}
-
-fn decompress(stored: &[u8], room: usize, base: Option<&[u8]>) -> Result<Vec<u8>, FormatError> {
-    let broken = |_| FormatError::Entry("zstd refuses it");
-    let mut context = match base {
-        Some(base) => zstd::bulk::Decompressor::with_dictionary(base).map_err(broken)?,
-        None => zstd::bulk::Decompressor::new().map_err(broken)?,
-    };
-    context
-        .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(WINDOW_LOG_MAX))
-        .map_err(broken)?;
-    context.decompress(stored, room).map_err(broken)
 }
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
 //! Packs: the truth of the archive. Write-once files of compressed, hashed entries.
 //!
 //! Owns the bytes and their verification; knows nothing of jobs beyond the numbers in a footer, and nothing of
-//! the catalogue. A pack is durable when [`PackWriter::finish`] returns, and is never changed afterwards.
+//! the catalogue. A pack is durable when `PackWriter::finish` returns, and is never changed afterwards.
 
+pub(crate) mod base;
+mod cache;
+pub(crate) mod codec;
 mod dir;
+pub(crate) mod encoders;
 pub(crate) mod format;
 pub mod ledger;
+pub(crate) mod shapes;
+mod stamps;
 pub(crate) mod varint;
 
+pub(crate) use cache::BaseCache;
 pub use dir::{PackInfo, PackName, Packs};
 pub(crate) use dir::{PackWriter, sync_dir};
-pub use format::{Entry, FormatError, FramePlace, Kind};
+pub use format::{Entry, Footer, FormatError, FramePlace, Kind};
 
 use std::path::PathBuf;
 
@@ -41,12 +48,6 @@ pub enum PackError {
     /// A pack that the catalogue refers to is not there.
     #[error("pack {pack} is missing")]
     Missing {
-        /// The pack.
-        pack: PackName,
-    },
-    /// A frame names a base that is not in the archive.
-    #[error("pack {pack} needs a base that the archive does not hold")]
-    NoBase {
         /// The pack.
         pack: PackName,
     },

@@ -9,7 +9,25 @@ CREATE TABLE packs (
     id INTEGER PRIMARY KEY,
     name BLOB NOT NULL UNIQUE,
     bytes INTEGER NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    -- Written by compaction.
+    compacted INTEGER NOT NULL DEFAULT 0,
+    -- Its ledgers stand in a compacted pack too; the catalogue refers to those.
+    ledgers_moved INTEGER NOT NULL DEFAULT 0,
+    -- Since when nothing refers to it; it is deleted after a time of grace.
+    superseded_at INTEGER
+) STRICT;
+
+-- What frames are compressed against. The sketch tells which logs are like it; coded by the store.
+CREATE TABLE bases (
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL,
+    pack INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    stored_bytes INTEGER NOT NULL,
+    raw_bytes INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    sketch BLOB NOT NULL
 ) STRICT;
 
 -- Whose eyes saw a job: server, its version, the token's user.

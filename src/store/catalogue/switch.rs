@@ -1,0 +1,204 @@
+//! Switching references from packs to others that hold the same, and forgetting packs nothing refers to.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::bases::{BaseRow, put_bases};
+use super::frames::{self, Frame};
+use super::write::{PackRow, put_pack};
+use super::{Catalogue, CatalogueError, TraceId};
+use crate::model::JobId;
+use crate::store::packs::PackName;
+
+/// Traces read from the catalogue at once.
+const TRACES_AT_ONCE: u32 = 1000;
+
+/// A pack and how far it is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LivePack {
+    pub(crate) id: u64,
+    pub(crate) name: PackName,
+    pub(crate) bytes: u64,
+    pub(crate) compacted: bool,
+    pub(crate) ledgers_moved: bool,
+}
+
+/// A document that stands elsewhere from now on: pack, offset of the ledger, number within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MovedDocument {
+    pub(crate) job: JobId,
+    pub(crate) from: (u64, u64, u64),
+    /// Offset and number in the new pack.
+    pub(crate) to: (u64, u64),
+}
+
+/// What one transaction switches to a new pack.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub(crate) pack: PackRow,
+    pub(crate) bases: Vec<BaseRow>,
+    pub(crate) traces: Vec<(TraceId, Vec<Frame>)>,
+    pub(crate) documents: Vec<MovedDocument>,
+    /// Packs whose ledgers stand in the new pack too.
+    pub(crate) ledgers_moved: Vec<u64>,
+}
+
+impl Catalogue {
+    /// Returns the packs that are not superseded, by number.
+    pub(crate) async fn live_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
+        let rows: Vec<(i64, Vec<u8>, i64, bool, bool)> = sqlx::query_as(
+            "SELECT id, name, bytes, compacted, ledgers_moved FROM packs \
+             WHERE superseded_at IS NULL ORDER BY id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read"))?;
+        let pack =
+            |(id, name, bytes, compacted, ledgers_moved): (i64, Vec<u8>, i64, bool, bool)| {
+                let name = PackName(name.try_into().ok()?);
+                Some(LivePack {
+                    id: id as u64,
+                    name,
+                    bytes: bytes as u64,
+                    compacted,
+                    ledgers_moved,
+                })
+            };
+        Ok(rows.into_iter().filter_map(pack).collect())
+    }
+
+    /// Returns the packs superseded at `until` or before: number, name and length.
+    pub(crate) async fn superseded(
+        &self,
+        until: Timestamp,
+    ) -> Result<Vec<(u64, PackName, u64)>, CatalogueError> {
+        let rows: Vec<(i64, Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT id, name, bytes FROM packs WHERE superseded_at <= ? ORDER BY id",
+        )
+        .bind(until.as_microsecond())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read"))?;
+        let pack = |(id, name, bytes): (i64, Vec<u8>, i64)| {
+            Some((id as u64, PackName(name.try_into().ok()?), bytes as u64))
+        };
+        Ok(rows.into_iter().filter_map(pack).collect())
+    }
+
+    /// Returns all traces with their projects, those of one job's name together, in the order of storing.
+    pub(crate) async fn traces_by_series(&self) -> Result<Vec<(TraceId, u64)>, CatalogueError> {
+        let ids: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT t.id, coalesce(j.project, 0) FROM traces t LEFT JOIN jobs j ON j.id = t.job \
+             ORDER BY j.project, j.name, t.id",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read"))?;
+        Ok(ids.into_iter().map(|(id, project)| (TraceId(id as u64), project as u64)).collect())
+    }
+
+    /// Returns the packs that a trace, a document, or a base which a trace needs stands in.
+    ///
+    /// A row that cannot be read refers to who knows what: then `None`.
+    pub(crate) async fn referenced_packs(&self) -> Result<Option<BTreeSet<u64>>, CatalogueError> {
+        let docs: Vec<i64> =
+            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM jobs WHERE doc_pack IS NOT NULL")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.failed("read"))?;
+        let mut packs: BTreeSet<u64> = docs.into_iter().map(|id| id as u64).collect();
+        let mut bases = BTreeSet::new();
+        let mut after = TraceId(0);
+        loop {
+            let rows = self.traces_after(after, TRACES_AT_ONCE).await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let Ok(row) = row else { return Ok(None) };
+                after = row.id;
+                packs.extend(row.frames.iter().map(|f| f.pack));
+                bases.extend(row.frames.iter().filter_map(|f| f.base));
+            }
+        }
+        let all = self.bases().await?;
+        packs.extend(all.iter().filter(|b| bases.contains(&b.id)).map(|b| b.pack));
+        Ok(Some(packs))
+    }
+
+    /// Switches references to a pack that is durable, all of them or none.
+    pub(crate) async fn switch(&self, switch: &Switch) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        put_pack(&mut tx, &switch.pack).await.map_err(&failed)?;
+        put_bases(&mut tx, &switch.bases).await.map_err(&failed)?;
+        for (trace, list) in &switch.traces {
+            sqlx::query("UPDATE traces SET frames = ? WHERE id = ?")
+                .bind(frames::encode(list))
+                .bind(trace.0 as i64)
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        }
+        for moved in &switch.documents {
+            sqlx::query(
+                "UPDATE jobs SET doc_pack = ?, doc_offset = ?, doc_index = ? \
+                 WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?",
+            )
+            .bind(switch.pack.id as i64)
+            .bind(moved.to.0 as i64)
+            .bind(moved.to.1 as i64)
+            .bind(moved.job.0 as i64)
+            .bind(moved.from.0 as i64)
+            .bind(moved.from.1 as i64)
+            .bind(moved.from.2 as i64)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+        }
+        for pack in &switch.ledgers_moved {
+            sqlx::query("UPDATE packs SET ledgers_moved = 1 WHERE id = ?")
+                .bind(*pack as i64)
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        }
+        tx.commit().await.map_err(&failed)
+    }
+
+    /// Records that nothing refers to some packs any more.
+    pub(crate) async fn supersede(
+        &self,
+        packs: &[u64],
+        now: Timestamp,
+    ) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        for pack in packs {
+            sqlx::query("UPDATE packs SET superseded_at = ? WHERE id = ?")
+                .bind(now.as_microsecond())
+                .bind(*pack as i64)
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        }
+        tx.commit().await.map_err(&failed)
+    }
+
+    /// Forgets a pack and its bases.
+    pub(crate) async fn forget_pack(&self, pack: u64) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        for sql in ["DELETE FROM bases WHERE pack = ?", "DELETE FROM packs WHERE id = ?"] {
+            sqlx::query(sql).bind(pack as i64).execute(&mut *tx).await.map_err(&failed)?;
+        }
+        tx.commit().await.map_err(&failed)
+    }
+
+    /// Gives back to the file system what rewritten rows left free.
+    pub(crate) async fn vacuum(&self) -> Result<(), CatalogueError> {
+        sqlx::query("VACUUM").execute(&self.pool).await.map_err(self.failed("written"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! Compaction: packs as captured are read back, series by series, and written anew, like beside like.
+//!
+//! Frames keep their places in their traces and traces their numbers, so that the full-text index stays true.
+//! Every new pack is durable before one transaction switches references to it; the old packs are deleted a time of
+//! grace after nothing refers to them. Wherever it is stopped, what is left is an unreferenced pack at worst, and
+//! the next run goes on. A trace that cannot be read stays where it is, and so do its packs.
+
+mod ledgers;
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::catalogue::{LivePack, MovedDocument, Switch};
+use super::filler::Filler;
+use super::packs::FramePlace;
+use super::packs::encoders::COMPACT;
+use super::{Frame, Store, StoreError, TraceId, TraceRow};
+use ledgers::Ledgers;
+
+/// A pack is closed at this length.
+const PACK_BYTES: u64 = 16 * 1024 * 1024;
+/// A pack is closed at this many entries.
+const PACK_ENTRIES: usize = 20_000;
+/// Traces read from the catalogue at once.
+const TRACES_AT_ONCE: usize = 200;
+
+/// How compaction is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactOptions {
+    /// How long packs stay after nothing refers to them, for readers and backups under way.
+    pub grace: SignedDuration,
+    /// Tell what it would gain, and change nothing. The work is done in a temporary file of the new size.
+    pub dry_run: bool,
+}
+
+impl Default for CompactOptions {
+    /// An hour of grace.
+    fn default() -> Self {
+        Self { grace: SignedDuration::from_hours(1), dry_run: false }
+    }
+}
+
+/// What compaction did, or would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Packs that were read; 0 where there was nothing to do.
+    pub packs_before: u64,
+    /// Their bytes.
+    pub bytes_before: u64,
+    /// Packs that were written.
+    pub packs_after: u64,
+    /// Their bytes.
+    pub bytes_after: u64,
+    /// Traces that were written anew.
+    pub traces: u64,
+    /// Bytes of these traces.
+    pub raw_bytes: u64,
+    /// Traces and ledgers that could not be read and stay where they are.
+    pub unreadable: u64,
+    /// Superseded packs that were deleted, after their grace.
+    pub deleted: u64,
+}
+
+/// Writes what was captured since the last time into packs that take less, and deletes packs superseded longer
+/// than the grace ago.
+///
+/// `progress` is called with bytes of traces written so far.
+///
+/// # Panics
+///
+/// Where the store was opened for reading.
+pub async fn compact(
+    store: &Store,
+    options: CompactOptions,
+    now: Timestamp,
+    progress: impl FnMut(u64),
+) -> Result<Compacted, StoreError> {
+    assert!(store.lock.is_some(), "compaction needs a store opened for writing");
+    let sources: Vec<LivePack> =
+        store.catalogue.live_packs().await?.into_iter().filter(|p| !p.compacted).collect();
+    let mut done = Compacted {
+        packs_before: sources.len() as u64,
+        bytes_before: sources.iter().map(|p| p.bytes).sum(),
+        ..Compacted::default()
+    };
+    if !sources.is_empty() {
+        let mut run = Run::new(store, options, now).await?;
+        run.move_ledgers(&sources).await?;
+        run.move_traces(&sources, progress).await?;
+        run.commit().await?;
+        run.add_to(&mut done)?;
+    }
+    if !options.dry_run {
+        if !sources.is_empty() {
+            supersede(store, &sources, now).await?;
+        }
+        let until = now.checked_sub(options.grace).unwrap_or(Timestamp::MIN);
+        done.deleted = delete_superseded(store, until).await?.len() as u64;
+    }
+    Ok(done)
+}
+
+/// Records which of the packs nothing refers to any more.
+async fn supersede(store: &Store, sources: &[LivePack], now: Timestamp) -> Result<(), StoreError> {
+    let Some(referenced) = store.catalogue.referenced_packs().await? else { return Ok(()) };
+    let moved = store.catalogue.live_packs().await?;
+    let moved: BTreeSet<u64> = moved.iter().filter(|p| p.ledgers_moved).map(|p| p.id).collect();
+    let free = |id: &u64| moved.contains(id) && !referenced.contains(id);
+    let superseded: Vec<u64> = sources.iter().map(|p| p.id).filter(free).collect();
+    Ok(store.catalogue.supersede(&superseded, now).await?)
+}
+
+/// Deletes the packs that were superseded at `until` or before; returns their lengths.
+pub(super) async fn delete_superseded(
+    store: &Store,
+    until: Timestamp,
+) -> Result<Vec<u64>, StoreError> {
+    let mut deleted = Vec::new();
+    for (id, name, bytes) in store.catalogue.superseded(until).await? {
+        // The row first: a file without a row is found by prune, a row without a file is damage.
+        store.catalogue.forget_pack(id).await?;
+        store.packs.remove(name)?;
+        deleted.push(bytes);
+    }
+    if !deleted.is_empty() {
+        store.catalogue.vacuum().await?;
+    }
+    Ok(deleted)
+}
+
+/// A compaction under way.
+struct Run<'a> {
+    store: &'a Store,
+    options: CompactOptions,
+    now: Timestamp,
+    filler: Filler,
+    /// Traces whose frames stand in the pack being filled.
+    traces: Vec<(TraceId, Vec<Frame>)>,
+    documents: Vec<MovedDocument>,
+    ledgers_moved: Vec<u64>,
+    done: Compacted,
+}
+
+impl<'a> Run<'a> {
+    async fn new(
+        store: &'a Store,
+        options: CompactOptions,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let [packs, ..] = store.catalogue.highest().await?;
+        Ok(Self {
+            store,
+            options,
+            now,
+            filler: Filler::new(store.clone(), COMPACT, true, packs + 1).await?,
+            traces: Vec::new(),
+            documents: Vec::new(),
+            ledgers_moved: Vec::new(),
+            done: Compacted::default(),
+        })
+    }
+
+    /// Carries over the records of all ledgers, in their order.
+    async fn move_ledgers(&mut self, sources: &[LivePack]) -> Result<(), StoreError> {
+        let mut ledgers = Ledgers::default();
+        for pack in sources.iter().filter(|p| !p.ledgers_moved) {
+            match ledgers.copy(self.store, pack, &mut self.filler) {
+                Ok(()) => {
+                    self.ledgers_moved.push(pack.id);
+                    if self.filler.filled().0 >= PACK_BYTES {
+                        self.documents = ledgers.take(&mut self.filler)?;
+                        self.commit().await?;
+                    }
+                }
+                Err(e) if e.is_damage() => {
+                    self.done.unreadable += 1;
+                    tracing::warn!("Not compacted, the job documents of pack {}: {e}", pack.name);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        self.documents = ledgers.take(&mut self.filler)?;
+        Ok(())
+    }
+
+    async fn move_traces(
+        &mut self,
+        sources: &[LivePack],
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), StoreError> {
+        let sources: BTreeSet<u64> = sources.iter().map(|p| p.id).collect();
+        let order = self.store.catalogue.traces_by_series().await?;
+        for chunk in order.chunks(TRACES_AT_ONCE) {
+            let ids: Vec<TraceId> = chunk.iter().map(|(id, _)| *id).collect();
+            let rows = self.store.catalogue.traces(&ids).await?;
+            let mut rows: HashMap<TraceId, TraceRow> =
+                rows.into_iter().flatten().map(|row| (row.id, row)).collect();
+            for (id, project) in chunk {
+                let Some(row) = rows.remove(id) else { continue };
+                if !row.frames.iter().any(|f| sources.contains(&f.pack)) {
+                    continue;
+                }
+                match self.move_trace(row, *project) {
+                    Ok(()) => {}
+                    Err(e) if e.is_damage() => {
+                        self.filler.forget(*id);
+                        self.done.unreadable += 1;
+                        tracing::warn!("Not compacted, trace {}: {e}", id.0);
+                    }
+                    Err(e) => return Err(e),
+                }
+                let (bytes, entries) = self.filler.filled();
+                if bytes >= PACK_BYTES || entries >= PACK_ENTRIES {
+                    self.commit().await?;
+                }
+                progress(self.done.raw_bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn move_trace(&mut self, row: TraceRow, project: u64) -> Result<(), StoreError> {
+        let mut frames = row.frames;
+        let count = frames.len();
+        for (index, frame) in frames.iter_mut().enumerate() {
+            let raw = self.store.read_frame(frame)?;
+            let place = FramePlace {
+                trace: row.id.0,
+                job: row.job.0,
+                project,
+                raw_offset: frame.raw_offset,
+                first_line: frame.first_line,
+                lines: frame.lines,
+                continues: frame.continues,
+                last: index + 1 == count,
+            };
+            self.filler.push(&raw, place, index)?;
+            frame.pack = self.filler.pack_id();
+        }
+        self.done.traces += 1;
+        self.done.raw_bytes += row.raw_bytes;
+        self.traces.push((row.id, frames));
+        Ok(())
+    }
+
+    /// Makes the pack durable, and then switches all references to it.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        if self.options.dry_run {
+            self.filler.take_written();
+            self.traces.clear();
+            return Ok(());
+        }
+        let Some(filled) = self.filler.finish(self.now).await? else { return Ok(()) };
+        self.done.packs_after += 1;
+        self.done.bytes_after += filled.pack.bytes;
+        let mut traces = std::mem::take(&mut self.traces);
+        let places: HashMap<TraceId, usize> =
+            traces.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        for written in self.filler.take_written() {
+            let frames = places.get(&written.trace).map(|at| &mut traces[*at].1);
+            if let Some(frame) = frames.and_then(|f| f.get_mut(written.index)) {
+                frame.offset = written.entry.offset;
+                frame.stored_bytes = written.entry.stored_bytes;
+                frame.base = written.base;
+            }
+        }
+        let switch = Switch {
+            pack: filled.pack,
+            bases: filled.bases,
+            traces,
+            documents: std::mem::take(&mut self.documents),
+            ledgers_moved: std::mem::take(&mut self.ledgers_moved),
+        };
+        Ok(self.store.catalogue.switch(&switch).await?)
+    }
+
+    fn add_to(&mut self, done: &mut Compacted) -> Result<(), StoreError> {
+        done.packs_after = self.done.packs_after;
+        done.bytes_after = self.done.bytes_after;
+        if self.options.dry_run {
+            done.bytes_after = self.filler.ended_bytes()?;
+            done.packs_after = done.bytes_after.div_ceil(PACK_BYTES);
+        }
+        done.traces = self.done.traces;
+        done.raw_bytes = self.done.raw_bytes;
+        done.unreadable = self.done.unreadable;
+        Ok(())
+    }
+}

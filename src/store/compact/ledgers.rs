@@ -1,0 +1,102 @@
+//! Carrying ledgers over: records keep their order, documents stand beside documents and notes beside notes.
+
+use crate::model::JobId;
+use crate::store::catalogue::{LivePack, MovedDocument};
+use crate::store::filler::Filler;
+use crate::store::packs::ledger::{self, Record, RecordKind};
+use crate::store::packs::{Kind, PackError};
+use crate::store::{Store, StoreError};
+
+/// A ledger is closed at this length: four of those that captures write, for the gain of a fifth.
+const LEDGER_BYTES: usize = 1024 * 1024;
+
+/// One ledger being filled.
+#[derive(Default)]
+struct Lane {
+    ledger: Vec<u8>,
+    records: u64,
+    /// Documents whose new place is known when the ledger is written.
+    waiting: Vec<MovedDocument>,
+}
+
+/// The ledgers being filled, and the documents that moved.
+#[derive(Default)]
+pub(super) struct Ledgers {
+    documents: Lane,
+    notes: Lane,
+    moved: Vec<MovedDocument>,
+}
+
+impl Ledgers {
+    /// Copies the records of a pack's ledgers, all or none of them.
+    pub(super) fn copy(
+        &mut self,
+        store: &Store,
+        pack: &LivePack,
+        filler: &mut Filler,
+    ) -> Result<(), StoreError> {
+        let footer = store.packs().footer(pack.name)?;
+        let ledgers = footer.entries.iter().filter(|e| e.kind == Kind::Ledger);
+        // Read twice rather than kept: a pack may hold more of them than memory should.
+        for pass in [Pass::Check, Pass::Copy] {
+            for entry in ledgers.clone() {
+                let bytes = store.packs().read(pack.name, entry, None)?;
+                for (index, record) in ledger::records(&bytes).enumerate() {
+                    let record =
+                        record.map_err(|source| PackError::Damaged { pack: pack.name, source })?;
+                    if pass == Pass::Copy {
+                        self.put(&record, (pack.id, entry.offset, index as u64), filler)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        record: &Record<'_>,
+        from: (u64, u64, u64),
+        filler: &mut Filler,
+    ) -> Result<(), StoreError> {
+        let lane = match record.kind {
+            RecordKind::Note => &mut self.notes,
+            _ => &mut self.documents,
+        };
+        if matches!(record.kind, RecordKind::Job | RecordKind::Bridge) {
+            let to = (0, lane.records);
+            lane.waiting.push(MovedDocument { job: JobId(record.job), from, to });
+        }
+        ledger::put(&mut lane.ledger, record);
+        lane.records += 1;
+        if lane.ledger.len() >= LEDGER_BYTES {
+            self.moved.extend(lane.close(filler)?);
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and returns where the documents stand that moved since the last call.
+    pub(super) fn take(&mut self, filler: &mut Filler) -> Result<Vec<MovedDocument>, StoreError> {
+        self.moved.extend(self.documents.close(filler)?);
+        self.moved.extend(self.notes.close(filler)?);
+        Ok(std::mem::take(&mut self.moved))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Check,
+    Copy,
+}
+
+impl Lane {
+    fn close(&mut self, filler: &mut Filler) -> Result<Vec<MovedDocument>, StoreError> {
+        let lane = std::mem::take(self);
+        if lane.ledger.is_empty() {
+            return Ok(Vec::new());
+        }
+        let offset = filler.add_ledger(&lane.ledger)?;
+        let placed = |moved: MovedDocument| MovedDocument { to: (offset, moved.to.1), ..moved };
+        Ok(lane.waiting.into_iter().map(placed).collect())
+    }
+}

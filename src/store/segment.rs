@@ -1,0 +1,209 @@
+//! Logs waiting to be compressed together: bases are chosen for all of them, then each frame goes into the pack.
+//!
+//! Waiting makes it possible that a base is put together out of several logs, and that frames with the same base
+//! are compressed one after another. Bounded by the caller, who flushes at [`Segment::bytes`].
+
+use std::collections::HashMap;
+
+use super::packs::base::{Bases, Growing, Known, Likeness};
+use super::packs::codec::Payload;
+use super::packs::encoders::Encoders;
+use super::packs::shapes::{Shapes, Sketch};
+use super::packs::{Entry, FramePlace, Kind, PackError, PackWriter};
+use super::{StoreError, TraceId};
+
+/// A frame that waits.
+struct Waiting {
+    place: FramePlace,
+    index: usize,
+    raw_bytes: u64,
+    hash: [u8; 32],
+    payload: Payload,
+    shapes: Shapes,
+}
+
+impl Likeness for Waiting {
+    fn body(&self) -> &[u8] {
+        self.payload.body()
+    }
+
+    fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+}
+
+/// A frame that was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The trace.
+    pub(super) trace: TraceId,
+    /// Its number within the trace.
+    pub(super) index: usize,
+    /// Where it stands.
+    pub(super) entry: Entry,
+    /// The base it is compressed against.
+    pub(super) base: Option<u64>,
+}
+
+/// A base that was written.
+#[derive(Debug)]
+pub(super) struct NewBase {
+    /// Its number.
+    pub(super) id: u64,
+    /// The project whose logs it was made of.
+    pub(super) project: u64,
+    /// Where it stands.
+    pub(super) entry: Entry,
+    /// Its shapes.
+    pub(super) sketch: Sketch,
+}
+
+/// Frames that wait, in the order in which they will stand.
+#[derive(Default)]
+pub(super) struct Segment {
+    frames: Vec<Waiting>,
+    bytes: usize,
+}
+
+impl Segment {
+    /// Takes in a frame of a trace. Its number is `index`; `place` is what the footer will say.
+    pub(super) fn push(&mut self, raw: &[u8], place: FramePlace, index: usize) -> [u8; 32] {
+        let payload = Payload::new(raw);
+        let shapes = Shapes::of(payload.body());
+        let hash = *blake3::hash(raw).as_bytes();
+        self.bytes += raw.len();
+        let raw_bytes = raw.len() as u64;
+        self.frames.push(Waiting { place, index, raw_bytes, hash, payload, shapes });
+        hash
+    }
+
+    /// Marks the frame taken in last as the last of its trace.
+    pub(super) fn close_trace(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.place.last = true;
+        }
+    }
+
+    /// Forgets the frames of a trace that wait.
+    pub(super) fn forget(&mut self, trace: TraceId) {
+        self.frames.retain(|f| f.place.trace != trace.0);
+        self.bytes = self.frames.iter().map(|f| f.raw_bytes as usize).sum();
+    }
+
+    /// Returns how many bytes wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns how many frames wait.
+    pub(super) fn count(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Chooses bases and writes everything into `pack`. `content` gives a base that is stored already.
+    pub(super) fn flush(
+        &mut self,
+        bases: &mut Bases,
+        encoders: &mut Encoders,
+        pack: &mut PackWriter,
+        content: impl Fn(&mut PackWriter, u64) -> Result<Vec<u8>, StoreError>,
+    ) -> Result<(Vec<Written>, Vec<NewBase>), StoreError> {
+        let frames = std::mem::take(&mut self.frames);
+        self.bytes = 0;
+        let mut choices: Vec<Option<u64>> = Vec::with_capacity(frames.len());
+        let max_bytes = encoders.effort().base_bytes;
+        for log in frames.chunk_by(|a, b| a.place.trace == b.place.trace) {
+            choices.extend(bases.choose(log[0].place.project, log, max_bytes));
+        }
+        let mut growing: HashMap<u64, Growing> =
+            bases.take_growing().into_iter().map(|g| (g.id, g)).collect();
+        growing.retain(|id, base| {
+            if !base.is_base() {
+                choices.iter_mut().filter(|c| **c == Some(*id)).for_each(|c| *c = None);
+            }
+            base.is_base()
+        });
+        let new = write_bases(&growing, bases, encoders, pack)?;
+        let stored = encode(&frames, &choices, encoders, |id| match growing.get(&id) {
+            Some(base) => Ok(base.content.clone()),
+            None => content(pack, id),
+        })?;
+        let mut written = Vec::with_capacity(frames.len());
+        for ((frame, stored), base) in frames.iter().zip(stored).zip(choices) {
+            let entry = Entry {
+                base: base.and_then(|id| bases.hash(id)),
+                place: frame.place,
+                ..entry(Kind::Frame, frame.raw_bytes, frame.hash)
+            };
+            let entry = pack.add(&stored, entry)?;
+            let trace = TraceId(frame.place.trace);
+            written.push(Written { trace, index: frame.index, entry, base });
+        }
+        Ok((written, new))
+    }
+}
+
+/// Returns an entry that has no place yet.
+pub(super) fn entry(kind: Kind, raw_bytes: u64, hash: [u8; 32]) -> Entry {
+    Entry {
+        kind,
+        offset: 0,
+        stored_bytes: 0,
+        raw_bytes,
+        hash,
+        base: None,
+        place: FramePlace::default(),
+    }
+}
+
+fn write_bases(
+    growing: &HashMap<u64, Growing>,
+    bases: &mut Bases,
+    encoders: &mut Encoders,
+    pack: &mut PackWriter,
+) -> Result<Vec<NewBase>, StoreError> {
+    let mut new = Vec::with_capacity(growing.len());
+    let mut ids: Vec<_> = growing.keys().copied().collect();
+    ids.sort_unstable();
+    for id in ids {
+        let base = &growing[&id];
+        let hash = *blake3::hash(&base.content).as_bytes();
+        let stored = encoders.alone().encode(&base.content).map_err(compress)?;
+        let entry = pack.add(&stored, entry(Kind::Base, base.content.len() as u64, hash))?;
+        let sketch = base.sketch();
+        let project = base.project;
+        bases.learn(Known { id, hash, project, sketch: sketch.clone() });
+        new.push(NewBase { id, project, entry, sketch });
+    }
+    Ok(new)
+}
+
+/// Compresses all frames, those of one base after another.
+fn encode(
+    frames: &[Waiting],
+    choices: &[Option<u64>],
+    encoders: &mut Encoders,
+    mut content: impl FnMut(u64) -> Result<Vec<u8>, StoreError>,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let mut order: Vec<usize> = (0..frames.len()).collect();
+    order.sort_by_key(|at| choices[*at]);
+    let mut stored = vec![Vec::new(); frames.len()];
+    for at in order {
+        let encoder = match choices[at] {
+            None => encoders.alone(),
+            Some(id) => {
+                if encoders.with_base(id).is_none() {
+                    encoders.add_base(id, &content(id)?).map_err(compress)?;
+                }
+                encoders.with_base(id).expect("it was just made")
+            }
+        };
+        stored[at] = encoder.encode(frames[at].payload.bytes()).map_err(compress)?;
+    }
+    Ok(stored)
+}
+
+pub(super) fn compress(source: std::io::Error) -> StoreError {
+    let path = std::path::PathBuf::from("an entry");
+    StoreError::Pack(PackError::Io { action: "compress", path, source })
+}
