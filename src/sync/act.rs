@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::{digest, item};
 use super::run::Run;
 use super::writer::{Listed, Message};
-use super::{Options, begin, written};
+use super::{HOST_KEY, Options, begin, written};
 use crate::gitlab::{self, Client, JobVariable, ProjectRef, Received};
 use crate::model::{Artifact, Job, JobId, ProjectId, Status, TraceState};
 use crate::store::catalogue::ProjectRow;
@@ -210,6 +210,7 @@ pub async fn prepare_erase(
 async fn archive(run: &Run, project: &ProjectRef, job: JobId) -> anyhow::Result<(ProjectId, Job)> {
     let known = run.store.catalogue().projects().await?;
     let document = run.client.project(project).await.context("read the project")?;
+    run.store.set_meta(HOST_KEY, &run.options.host).await?;
     let project = run.take_project(document, &known).await;
     let received = run.client.job(project.id, job).await.context("read the job")?;
     let value = received.value.clone();

@@ -68,7 +68,7 @@ impl Ledgers {
             RecordKind::Note => &mut self.notes,
             _ => &mut self.documents,
         };
-        if record.kind == RecordKind::Job {
+        if matches!(record.kind, RecordKind::Job | RecordKind::Bridge) {
             let to = (0, lane.records);
             lane.waiting.push(MovedDocument { job: JobId(record.job), from, to });
         }
