@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod compact;
+mod damage;
 mod rebuild;
 
 use std::fs;
