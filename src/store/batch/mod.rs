@@ -14,9 +14,7 @@ use serde_json::json;
 use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
 
-use super::catalogue::{
-    Capture, Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url,
-};
+use super::catalogue::{Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url};
 use super::filler::Filler;
 use super::packs::FramePlace;
 use super::packs::encoders::INGEST;
@@ -64,25 +62,6 @@ impl Batch {
             writes: Writes::default(),
             began,
         })
-    }
-
-    /// Records by whom all jobs that follow are captured, in this batch and those after it.
-    pub fn captured_by(&mut self, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
-        let id = self.next_capture;
-        self.next_capture += 1;
-        self.capture = Some(id);
-        let note = json!({"event": "capture", "id": id, "host": identity.host, "gitlab": identity.gitlab_version,
-            "user": identity.user, "jobvault": env!("CARGO_PKG_VERSION")});
-        self.note(0, 0, &note, now)?;
-        self.writes.captures.push(Capture {
-            id,
-            host: identity.host.clone(),
-            gitlab_version: identity.gitlab_version.clone(),
-            user: identity.user.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            at: now,
-        });
-        Ok(())
     }
 
     /// Puts a project's row, and its document where one was received.
