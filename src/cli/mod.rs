@@ -7,6 +7,7 @@ mod address;
 mod archive;
 mod compact;
 mod completions;
+mod coverage;
 mod filters;
 pub mod hint;
 mod jobs;
@@ -117,6 +118,8 @@ enum Command {
     Jobs(jobs::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
+    /// Account for every listed job: archived, without a log, missing, lost
+    Coverage(coverage::Args),
     /// Check every stored byte
     Verify(verify::Args),
     /// Build the full-text index anew
@@ -146,6 +149,7 @@ impl Cli {
             Command::Search(args) => args.is_json(),
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
+            Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
             Command::Compact(args) => args.json,
             Command::Prune(args) => args.json,
@@ -196,6 +200,7 @@ impl Cli {
             Command::Show(args) => show::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
+            Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,
             Command::Reindex(args) => reindex::run(args, context).await?,
             Command::Compact(args) => compact::run(args, context).await?,
