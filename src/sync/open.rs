@@ -11,7 +11,7 @@ use super::run::{Run, reason};
 use super::walk::Round;
 use super::writer::Message;
 use crate::gitlab;
-use crate::model::{JobId, PipelineId, TraceState};
+use crate::model::{JobId, PipelineId, Status, TraceState};
 use crate::store::JobRow;
 use crate::store::catalogue::ProjectRow;
 
@@ -33,7 +33,9 @@ impl Run {
         let now = self.server_now();
         let is_due = |row: &JobRow| {
             let changed = row.pipeline.is_some_and(|id| round.changed.contains(&id));
-            changed || row.next_at.is_some_and(|at| at <= now)
+            // A status nobody knows may have been a slip of the server, which no change will announce.
+            let odd = matches!(Status::from(row.status.as_str()), Status::Other(_));
+            changed || (odd && !self.options.patient) || row.next_at.is_some_and(|at| at <= now)
         };
         let (due, waiting): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_due);
         round.waiting = waiting.iter().map(|row| row.id).collect();

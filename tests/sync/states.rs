@@ -137,3 +137,17 @@ async fn a_trace_of_many_frames_streams_through_a_file() {
     let needle = blake3::hash(b"59999").to_hex();
     assert_eq!(archive.search(&needle[20..40]).await, [(2, 60_000)]);
 }
+
+#[tokio::test]
+async fn a_job_of_unknown_status_is_looked_at_again_by_the_next_run() {
+    let mut data = server_with(3);
+    data.job_mut(PROJECT, 2).doc["status"] = json!("quarantined");
+    let server = FakeGitLab::start(data);
+    let archive = Archive::new();
+    let stats = archive.sync(&server, "7").await.unwrap();
+    assert_eq!((stats.archived, stats.pending), (2, 1));
+    assert!(archive.row(2).await.reason.contains("quarantined"));
+    server.data(|d| d.job_mut(PROJECT, 2).doc["status"] = json!("success"));
+    assert_eq!(archive.sync(&server, "7").await.unwrap().archived, 1);
+    assert_eq!(archive.raw(2).await, log(2));
+}
