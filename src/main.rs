@@ -23,7 +23,12 @@ fn main() -> ExitCode {
     let mut out = cli.out(&env);
     let json = cli.is_json();
     start_logging(&cli, &env, &mut out);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // A command that only reads is over before the threads of a larger runtime have begun.
+    let mut runtime = match cli.is_light() {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             let error = anyhow::Error::from(error).context("cannot start threads");

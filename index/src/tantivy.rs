@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::tantivy::directory::MmapDirectory;
 use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
-use ::tantivy::{Directory, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
+use ::tantivy::{Directory, IndexMeta, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
 
 pub use candidates::{Candidate, Candidates, TermStats};
 pub use error::Error;
@@ -88,6 +88,8 @@ impl Index {
             let files = MmapDirectory::open(dir)?;
             let engine = ::tantivy::Index::open(Shared(files.clone()))?;
             let terms = engine.schema().get_field("terms")?;
+            // Read before the segments are, so that what the number covers is in them.
+            let meta = engine.load_metas()?;
             let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
             let inner = Inner {
                 dir: dir.to_owned(),
@@ -98,29 +100,32 @@ impl Index {
                 through: AtomicU64::new(0),
                 flats: Mutex::default(),
             };
-            Ok(Index { inner: Arc::new(inner) })
+            Ok((Index { inner: Arc::new(inner) }, meta))
         })
-        .and_then(|index| {
-            index.read_through()?;
+        .and_then(|(index, meta)| {
+            index.inner.through.store(index.read_through(&meta)?, Ordering::Release);
             Ok(index)
         })
     }
 
     /// Returns the highest trace number that the index holds, as given to [`Writer::commit`]; 0 if
-    /// nothing was ever committed.
+    /// nothing was ever committed. All up to it are held; of a commit that happens right now some
+    /// beyond it may be.
     pub fn through(&self) -> u64 {
         self.inner.through.load(Ordering::Acquire)
     }
 
     /// Makes what was committed since visible to [`Index::candidates`] and [`Index::through`].
     pub fn reload(&self) -> Result<(), Error> {
+        let meta = guard(&self.inner.dir, || self.inner.engine.load_metas())?;
+        let through = self.read_through(&meta)?;
         guard(&self.inner.dir, || self.inner.reader.reload())?;
+        self.inner.through.store(through, Ordering::Release);
         let searcher = self.inner.reader.searcher();
         let live: Vec<String> = searcher.segment_readers().iter().map(segment_name).collect();
         let mut flats = self.inner.flats.lock().unwrap_or_else(PoisonError::into_inner);
         flats.retain(|segment, _| live.contains(segment));
-        drop(flats);
-        self.read_through()
+        Ok(())
     }
 
     /// Opens the only writer; fails with [`Error::Locked`] while another one lives.
@@ -154,17 +159,10 @@ impl Index {
         Ok(damaged)
     }
 
-    fn read_through(&self) -> Result<(), Error> {
-        let meta = guard(&self.inner.dir, || self.inner.engine.load_metas())?;
-        let through = match meta.payload.as_deref() {
-            None => 0,
-            Some(payload) => payload.parse().map_err(|_| Error::Damaged {
-                dir: self.inner.dir.clone(),
-                file: META_FILE.to_owned(),
-            })?,
-        };
-        self.inner.through.store(through, Ordering::Release);
-        Ok(())
+    fn read_through(&self, meta: &IndexMeta) -> Result<u64, Error> {
+        let Some(payload) = meta.payload.as_deref() else { return Ok(0) };
+        let file = META_FILE.to_owned();
+        payload.parse().map_err(|_| Error::Damaged { dir: self.inner.dir.clone(), file })
     }
 
     /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.

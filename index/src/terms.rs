@@ -1,63 +1,92 @@
-//! The flat dictionary of a segment: its sorted tokens in one piece of memory, to be scanned.
+//! The flat dictionary of a segment: its tokens side by side in one piece of memory, to be scanned.
 //!
-//! A scan with `memmem` finds suffixes, infixes and case variants a hundred times faster than the
-//! engine's own dictionary can. The file is a copy of that dictionary, front-coded (each token
-//! without what it shares with the one before), and may be missing: then, and if anything about it
-//! is wrong, it is made again in memory. It knows nothing of documents.
+//! A scan finds suffixes, infixes and case variants a hundred times faster than the engine's own
+//! dictionary can. The file is a copy of that dictionary laid out as it is scanned, so that it is
+//! mapped and never decoded: pieces by length without anything between them, then the words, each
+//! followed by a line feed. It may be missing: then, and if anything about it is wrong, it is made
+//! again in memory. It knows nothing of documents.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ::tantivy::Directory;
-use ::tantivy::directory::MmapDirectory;
+use ::tantivy::directory::{MmapDirectory, OwnedBytes};
 use ::tantivy::termdict::TermDictionary;
 use memchr::{memchr, memmem, memrchr};
 
 use crate::plan::{Lookup, Place};
-use crate::text::MARK;
+use crate::text::{MARK, PIECE};
 
 /// The folder of the files, beside the engine's own.
 pub(crate) const FOLDER: &str = "flat";
-const MAGIC: &[u8; 8] = b"JVTERMS1";
-/// Magic, tokens, length of the body, its checksum.
-const HEADER: usize = 32;
-/// A length of a front-coded token from here on has a byte of its own for the rest.
-const LONG: usize = 15;
+const MAGIC: &[u8; 8] = b"JVTERMS2";
+/// Magic, checksum of what follows, tokens, pieces of each length, bytes of the words.
+const HEADER: usize = 8 * (4 + PIECE);
+/// Pieces that are compared before it is asked whether one of them fits, so that the compiler
+/// makes wide instructions of it.
+const BLOCK: usize = 64;
 
-/// The tokens of a segment: a line feed, then each token followed by one.
+/// The tokens of a segment.
 pub(crate) struct Flat {
-    blob: Vec<u8>,
-    /// Where the pieces end and the words begin: the line feed between them.
-    split: usize,
-    tokens: u64,
-    /// The same with ASCII letters in lower case, made when first needed.
+    file: OwnedBytes,
+    /// Where the pieces of each length stand, the shortest first; the last ones are full.
+    pieces: [Range<usize>; PIECE],
+    /// Where the words stand: a line feed, then each followed by one.
+    words: Range<usize>,
+    /// The words with ASCII letters in lower case, made when first needed.
     lower: OnceLock<Vec<u8>>,
 }
 
-impl Flat {
-    fn empty() -> Flat {
-        Flat { blob: vec![b'\n'], split: 0, tokens: 0, lower: OnceLock::new() }
+/// A flat dictionary as it is made.
+struct Builder {
+    pieces: [Vec<u8>; PIECE],
+    words: Vec<u8>,
+    tokens: u64,
+}
+
+impl Builder {
+    fn new() -> Builder {
+        Builder { pieces: Default::default(), words: vec![b'\n'], tokens: 0 }
     }
 
-    /// Adds a token behind all others.
     fn push(&mut self, token: &[u8]) {
-        self.blob.extend_from_slice(token);
-        self.blob.push(b'\n');
         self.tokens += 1;
-        if token.first() == Some(&MARK) {
-            self.split = self.blob.len() - 1;
+        match token {
+            [MARK, piece @ ..] if (1..=PIECE).contains(&piece.len()) => {
+                self.pieces[piece.len() - 1].extend_from_slice(piece);
+            }
+            word => {
+                self.words.extend_from_slice(word);
+                self.words.push(b'\n');
+            }
         }
     }
 
+    /// Returns the file.
+    fn finish(&self) -> Vec<u8> {
+        let mut rest = self.tokens.to_le_bytes().to_vec();
+        for (len, pieces) in (1..).zip(&self.pieces) {
+            rest.extend_from_slice(&((pieces.len() / len) as u64).to_le_bytes());
+        }
+        rest.extend_from_slice(&(self.words.len() as u64).to_le_bytes());
+        self.pieces.iter().for_each(|pieces| rest.extend_from_slice(pieces));
+        rest.extend_from_slice(&self.words);
+        [MAGIC, checksum(&rest).to_le_bytes().as_slice(), &rest].concat()
+    }
+}
+
+impl Flat {
     /// Makes it from the engine's dictionary.
     pub(crate) fn build(dictionary: &TermDictionary) -> io::Result<Flat> {
-        let mut flat = Flat::empty();
+        let mut builder = Builder::new();
         let mut stream = dictionary.stream()?;
         while stream.advance() {
-            flat.push(stream.key());
+            builder.push(stream.key());
         }
-        Ok(flat)
+        let file = OwnedBytes::new(builder.finish());
+        Ok(Flat::parse(file, builder.tokens).expect("what was just made is whole"))
     }
 
     /// Returns the path of a segment's file in the engine's directory.
@@ -65,68 +94,91 @@ impl Flat {
         Path::new(FOLDER).join(format!("{segment}.terms"))
     }
 
-    /// Reads a file, or returns `None` if it is not there or not what was written.
+    /// Maps a file, or returns `None` if it is not there or not what was written.
     pub(crate) fn open(directory: &MmapDirectory, segment: &str, tokens: u64) -> Option<Flat> {
         let file = directory.open_read(&Flat::path(segment)).ok()?;
-        Flat::parse(&file.read_bytes().ok()?, tokens)
+        Flat::parse(file.read_bytes().ok()?, tokens)
     }
 
-    fn parse(file: &[u8], tokens: u64) -> Option<Flat> {
-        let (header, body) = file.split_at_checked(HEADER)?;
-        let (numbers, _) = header.as_chunks::<8>();
-        let [magic, count, len, sum] = numbers else {
-            return None;
-        };
+    fn parse(file: OwnedBytes, tokens: u64) -> Option<Flat> {
+        let (numbers, _) = file.get(..HEADER)?.as_chunks::<8>();
+        let (head, counts) = numbers.split_first_chunk::<3>()?;
+        let [magic, sum, count] = head;
         let right = magic == MAGIC
             && u64::from_le_bytes(*count) == tokens
-            && u64::from_le_bytes(*len) == body.len() as u64
-            && u64::from_le_bytes(*sum) == checksum(body);
+            && u64::from_le_bytes(*sum) == checksum(file.get(16..)?);
         if !right {
             return None;
         }
-        let flat = decode(body)?;
-        (flat.tokens == tokens).then_some(flat)
+        let (words, counts) = counts.split_last()?;
+        let mut at = HEADER;
+        let mut take = |count: u64, size: usize| {
+            let len = usize::try_from(count).ok()?.checked_mul(size)?;
+            let start = at;
+            at = at.checked_add(len).filter(|end| *end <= file.len())?;
+            Some(start..at)
+        };
+        let mut pieces: [Range<usize>; PIECE] = Default::default();
+        for ((size, range), count) in (1..).zip(&mut pieces).zip(counts) {
+            *range = take(u64::from_le_bytes(*count), size)?;
+        }
+        let words = take(u64::from_le_bytes(*words), 1)?;
+        let bounded = file[words.clone()].first() == Some(&b'\n') && file.last() == Some(&b'\n');
+        if !bounded || words.end != file.len() {
+            return None;
+        }
+        Some(Flat { file, pieces, words, lower: OnceLock::new() })
     }
 
     /// Writes the file of a segment, whole or not at all.
     pub(crate) fn write(&self, directory: &MmapDirectory, segment: &str) -> io::Result<()> {
-        let body = self.encode();
-        let numbers = [self.tokens, body.len() as u64, checksum(&body)];
-        let mut file = MAGIC.to_vec();
-        numbers.iter().for_each(|number| file.extend_from_slice(&number.to_le_bytes()));
-        file.extend_from_slice(&body);
-        directory.atomic_write(&Flat::path(segment), &file)
+        directory.atomic_write(&Flat::path(segment), &self.file)
     }
 
-    /// Front-codes the tokens: a byte with both lengths (bytes shared, bytes that follow), more
-    /// bytes for long ones, and what follows. Tokens are too short for a length to need more.
-    fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        let mut last: &[u8] = &[];
-        let tokens = self.blob.split(|byte| *byte == b'\n');
-        for token in tokens.filter(|token| !token.is_empty()) {
-            let pairs = token.iter().zip(last).take(LONG + usize::from(u8::MAX));
-            let shared = pairs.take_while(|(byte, before)| byte == before).count();
-            let rest = &token[shared..];
-            body.push((shared.min(LONG) << 4 | rest.len().min(LONG)) as u8);
-            for len in [shared, rest.len()] {
-                body.extend(len.checked_sub(LONG).map(|more| more as u8));
-            }
-            body.extend_from_slice(rest);
-            last = token;
-        }
-        body
-    }
-
-    /// Calls `f` with each token that a look-up accepts, in order, until it returns false.
+    /// Calls `f` with each token that a look-up accepts until it returns false.
     pub(crate) fn scan(&self, lookup: &Lookup, mut f: impl FnMut(&[u8]) -> bool) {
-        let range = match lookup.piece {
-            true => 0..self.split + 1,
-            false => self.split..self.blob.len(),
-        };
-        let original = &self.blob[range.clone()];
+        match lookup.piece {
+            true => self.scan_pieces(lookup, &mut f),
+            false => self.scan_words(lookup, &mut f),
+        }
+    }
+
+    fn scan_pieces(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
+        let mut token = [MARK; PIECE + 1];
+        for (len, range) in (1..PIECE).zip(&self.pieces) {
+            if lookup.full || len < lookup.bytes.len() {
+                continue;
+            }
+            for piece in self.file[range.clone()].chunks_exact(len) {
+                token[1..=len].copy_from_slice(piece);
+                if lookup.accepts(&token[..=len]) && !f(&token[..=len]) {
+                    return;
+                }
+            }
+        }
+        let (full, _) = self.file[self.pieces[PIECE - 1].clone()].as_chunks::<PIECE>();
+        let tests = Test::of(lookup);
+        for block in full.chunks(BLOCK) {
+            let holds = |piece: &[u8; PIECE]| {
+                let piece = u32::from_le_bytes(*piece);
+                tests.iter().fold(false, |holds, test| holds | test.holds(piece))
+            };
+            if !block.iter().fold(false, |any, piece| any | holds(piece)) {
+                continue;
+            }
+            for piece in block.iter().filter(|piece| holds(piece)) {
+                token[1..].copy_from_slice(piece);
+                if !f(&token) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn scan_words(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
+        let original = &self.file[self.words.clone()];
         let haystack = match lookup.fold {
-            true => &self.lower.get_or_init(|| self.blob.to_ascii_lowercase())[range],
+            true => self.lower.get_or_init(|| original.to_ascii_lowercase()),
             false => original,
         };
         let needle = needle(lookup);
@@ -148,40 +200,49 @@ impl Flat {
     }
 }
 
-/// Undoes [`Flat::encode`], or returns `None` where it could not have written this.
-fn decode(mut body: &[u8]) -> Option<Flat> {
-    let mut flat = Flat::empty();
-    let mut token = Vec::new();
-    while let Some((lens, rest)) = body.split_first() {
-        body = rest;
-        let mut long = |len: usize| {
-            if len < LONG {
-                return Some(len);
-            }
-            let (more, rest) = body.split_first()?;
-            body = rest;
-            Some(len + usize::from(*more))
-        };
-        let shared = long(usize::from(lens >> 4))?;
-        let len = long(usize::from(lens & 15))?;
-        let (rest, behind) = body.split_at_checked(len)?;
-        if shared > token.len() {
-            return None;
-        }
-        token.truncate(shared);
-        token.extend_from_slice(rest);
-        body = behind;
-        flat.push(&token);
-    }
-    Some(flat)
+/// A way in which a full piece is accepted, for four bytes at once.
+struct Test {
+    fold: u32,
+    mask: u32,
+    bytes: u32,
 }
 
-/// Returns what stands in the dictionary where a token is accepted; never empty.
+impl Test {
+    fn of(lookup: &Lookup) -> Vec<Test> {
+        let Some(spare) = PIECE.checked_sub(lookup.bytes.len()) else {
+            return Vec::new();
+        };
+        let offsets = match lookup.place {
+            Place::Whole if spare > 0 => 0..0,
+            Place::Whole | Place::Start => 0..1,
+            Place::End => spare..spare + 1,
+            Place::Inside => 0..spare + 1,
+        };
+        offsets.map(|offset| Test::at(lookup, offset)).collect()
+    }
+
+    fn at(lookup: &Lookup, offset: usize) -> Test {
+        let (mut fold, mut mask, mut bytes) = ([0; PIECE], [0; PIECE], [0; PIECE]);
+        for (index, byte) in (offset..).zip(&lookup.bytes) {
+            mask[index] = 0xff;
+            bytes[index] = *byte;
+            // A lower-case letter is its upper-case one with this bit, and nothing else is.
+            fold[index] = if lookup.fold && byte.is_ascii_lowercase() { 0x20 } else { 0 };
+        }
+        let [fold, mask, bytes] = [fold, mask, bytes].map(u32::from_le_bytes);
+        Test { fold, mask, bytes }
+    }
+
+    fn holds(&self, piece: u32) -> bool {
+        (piece | self.fold) & self.mask == self.bytes
+    }
+}
+
+/// Returns what stands among the words where one is accepted; never empty.
 fn needle(lookup: &Lookup) -> Vec<u8> {
     let mut needle = Vec::new();
     if matches!(lookup.place, Place::Whole | Place::Start) {
         needle.push(b'\n');
-        needle.extend(lookup.piece.then_some(MARK));
     }
     needle.extend_from_slice(&lookup.bytes);
     if matches!(lookup.place, Place::Whole | Place::End) {
@@ -193,100 +254,24 @@ fn needle(lookup: &Lookup) -> Vec<u8> {
     needle
 }
 
-/// A checksum against damage, not against malice: FNV-1a over words of eight bytes.
+/// A checksum against damage, not against malice: FNV-1a over words of eight bytes, in four lanes
+/// that do not wait for each other.
 fn checksum(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
     let mix = |sum: u64, word: u64| {
         let sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3);
         sum ^ (sum >> 29)
     };
-    let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let sum = words.fold(0xcbf2_9ce4_8422_2325, mix);
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut lanes = [0xcbf2_9ce4_8422_2325, 1, 2, 3];
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in lanes.iter_mut().zip(words) {
+            *lane = mix(*lane, u64::from_le_bytes(*word));
+        }
+    }
+    let sum = lanes.into_iter().fold(bytes.len() as u64, mix);
     rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
-    use super::*;
-
-    fn flat(tokens: &[&str]) -> Flat {
-        let mut flat = Flat::empty();
-        tokens.iter().for_each(|token| flat.push(token.as_bytes()));
-        flat
-    }
-
-    fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
-        let lookup = Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false };
-        let mut found = Vec::new();
-        flat.scan(&lookup, |token| {
-            found.push(String::from_utf8(token.to_vec()).unwrap().replace('\u{1}', "."));
-            true
-        });
-        found
-    }
-
-    #[test]
-    fn a_scan_finds_each_kind_of_place_in_its_half() {
-        let flat = flat(&[
-            "\u{1}0dea",
-            "\u{1}dead",
-            "\u{1}eade",
-            "\u{2}",
-            "DEAd",
-            "aa",
-            "dead",
-            "deadline",
-            "undead",
-        ]);
-        use Place::*;
-        assert_eq!(found(&flat, true, Inside, "ead", false), [".dead", ".eade"]);
-        assert_eq!(found(&flat, true, Start, "dea", false), [".dead"]);
-        assert_eq!(found(&flat, true, End, "dea", false), [".0dea"]);
-        assert_eq!(found(&flat, false, Whole, "dead", false), ["dead"]);
-        assert_eq!(found(&flat, false, Whole, "dead", true), ["DEAd", "dead"]);
-        assert_eq!(found(&flat, false, Start, "dead", true), ["DEAd", "dead", "deadline"]);
-        assert_eq!(found(&flat, false, End, "dead", false), ["dead", "undead"]);
-        assert_eq!(found(&flat, false, Inside, "a", false), ["aa", "dead", "deadline", "undead"]);
-    }
-
-    #[test]
-    fn halves_may_be_empty() {
-        assert!(found(&flat(&[]), false, Place::Inside, "a", false).is_empty());
-        assert!(found(&flat(&["\u{1}a"]), false, Place::Inside, "a", false).is_empty());
-        assert!(found(&flat(&["a"]), true, Place::Inside, "a", false).is_empty());
-    }
-
-    #[test]
-    fn a_damaged_or_stale_file_is_not_believed() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
-        let directory = MmapDirectory::open(folder.path()).unwrap();
-        flat(&["\u{1}a", "b", "cc"]).write(&directory, "s").unwrap();
-        let whole = std::fs::read(folder.path().join(Flat::path("s"))).unwrap();
-        assert!(Flat::parse(&whole, 3).is_some());
-        assert!(Flat::parse(&whole, 4).is_none());
-        for at in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[at] ^= 4;
-            assert!(Flat::parse(&flipped, 3).is_none(), "byte {at}");
-            assert!(Flat::parse(&whole[..at], 3).is_none());
-        }
-        assert!(Flat::open(&directory, "missing", 3).is_none());
-    }
-
-    #[test]
-    fn front_coding_loses_nothing() {
-        let long = "a".repeat(100);
-        let longer = format!("{long}{}", "b".repeat(28));
-        let flat = flat(&["\u{1}0", "\u{1}00", "\u{2}", "a", &long, &longer, "b", "ba"]);
-        let body = flat.encode();
-        assert!(body.len() < flat.blob.len());
-        let again = decode(&body).unwrap();
-        assert_eq!((again.blob, again.split), (flat.blob, flat.split));
-        for end in 0..body.len() {
-            // A part of it is a shorter dictionary or none, and never a panic.
-            let _ = decode(&body[..end]);
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Opening the archive and its index for a command that reads, and finding the job that was named.
 
-use jobvault_index::Index;
+use std::path::PathBuf;
 
 use super::address::JobAddress;
 use super::{Context, Exit, Problem};
@@ -14,17 +14,17 @@ impl Context<'_> {
         Ok(Store::open(&self.config.archive).await?)
     }
 
+    /// Returns where the full-text index is, for opening it while the archive is opened.
+    pub(super) fn index_dir(&self) -> PathBuf {
+        Store::index_dir_of(&self.config.archive)
+    }
+
     /// Prints what is odd about the configuration.
     pub(super) fn warn_of_config(&mut self) {
         for warning in std::mem::take(&mut self.config.warnings) {
             self.out.warn(sanitise(warning));
         }
     }
-}
-
-/// Opens the index for reading. An archive without logs needs none.
-pub(super) fn open_index(store: &Store) -> anyhow::Result<Index> {
-    Ok(Index::open(&store.index_dir())?)
 }
 
 /// Returns the row of a job named on the command line.

@@ -5,7 +5,9 @@
 
 mod address;
 mod archive;
+mod compact;
 mod completions;
+mod coverage;
 mod filters;
 pub mod hint;
 mod jobs;
@@ -13,6 +15,7 @@ mod man;
 pub mod output;
 mod problem;
 mod progress;
+mod prune;
 mod reindex;
 mod search;
 mod show;
@@ -115,10 +118,16 @@ enum Command {
     Jobs(jobs::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
+    /// Account for every listed job: archived, without a log, missing, lost
+    Coverage(coverage::Args),
     /// Check every stored byte
     Verify(verify::Args),
     /// Build the full-text index anew
     Reindex(reindex::Args),
+    /// Make the packs smaller, like logs beside like
+    Compact(compact::Args),
+    /// Delete packs that nothing refers to
+    Prune(prune::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -140,11 +149,19 @@ impl Cli {
             Command::Search(args) => args.is_json(),
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
+            Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
+            Command::Compact(args) => args.json,
+            Command::Prune(args) => args.json,
             Command::Show(_) | Command::Reindex(_) | Command::Completions(_) | Command::Man(_) => {
                 false
             }
         }
+    }
+
+    /// Tells whether the command only reads the archive, and so waits for one thing at a time.
+    pub fn is_light(&self) -> bool {
+        !matches!(&self.command, Command::Sync(_) | Command::Reindex(_))
     }
 
     /// Returns what to log: the flags' wish, or `None` where they say nothing.
@@ -183,8 +200,11 @@ impl Cli {
             Command::Show(args) => show::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
+            Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,
             Command::Reindex(args) => reindex::run(args, context).await?,
+            Command::Compact(args) => compact::run(args, context).await?,
+            Command::Prune(args) => prune::run(args, context).await?,
             Command::Completions(_) | Command::Man(_) => Exit::Yes,
         };
         out.finish()?;

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStringExt;
 
+use jiff::Timestamp;
 use jobvault_index::{Case, Filter, Query};
 
 use super::address::{self, JobAddress};
@@ -16,7 +17,7 @@ use super::output::{Out, OutputError};
 use super::{Context, Exit, Problem, archive, units};
 use crate::export::sanitise;
 use crate::model::JobId;
-use crate::search::{self, Detail, Found, Options, Summary};
+use crate::search::{self, Asked, Detail, Found, Options, Summary};
 use crate::store::Store;
 use lines::Printer;
 
@@ -180,13 +181,13 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     }
     // A mistake in the query is told before the archive is looked for.
     let query = args.query(&words)?;
+    let asked = Asked::open(context.index_dir(), query.clone());
     let store = context.open().await?;
     for job in &named {
         archive::find_job(&store, job).await?;
     }
-    let index = archive::open_index(&store)?;
     let options = args.options(named.iter().map(|job| job.id).collect());
-    let summary = show(&args, &query, &options, &store, &index, &mut context).await?;
+    let summary = show(&args, &query, &options, &store, asked, &mut context).await?;
     if args.output.explain {
         explain(&query, &summary, context.out);
     }
@@ -198,9 +199,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     warn_unreadable(&summary, context.out);
     let empty = summary.jobs == 0;
     if empty && !args.output.json {
-        let (jobs, bytes) = search::extent(&store).await?;
-        let logs = format!("{} ({})", units::count(jobs, "log"), units::size(bytes));
-        context.out.note(format!("nothing found; the archive holds {logs}"));
+        let extent = search::extent(&store).await?;
+        let size = units::size(extent.raw_bytes);
+        let logs = format!("{} ({size})", units::count(extent.logs, "log"));
+        context.out.note(format!("nothing found; the archive holds {logs}{}", period(&extent)));
     } else if summary.limited && !empty {
         let noun = if query.positive_terms() == 0 { "job" } else { "line" };
         let shown = units::count(options.limit.unwrap_or_default(), noun);
@@ -219,7 +221,7 @@ async fn show(
     query: &Query,
     options: &Options,
     store: &Store,
-    index: &jobvault_index::Index,
+    asked: Asked,
     context: &mut Context<'_>,
 ) -> anyhow::Result<Summary> {
     let output = &args.output;
@@ -252,7 +254,7 @@ async fn show(
             }
         }
     };
-    let summary = search::search(store, index, query, options, now, sink).await?;
+    let summary = search::search_asked(store, asked, query, options, now, sink).await?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -264,6 +266,16 @@ async fn show(
         }
     }
     Ok(summary)
+}
+
+/// Returns the days between which the archive's jobs came to be, as the end of a sentence.
+fn period(extent: &search::Extent) -> String {
+    let Some((from, to)) = extent.period else { return String::new() };
+    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+    match (day(from), day(to)) {
+        (from, to) if from == to => format!(" of {from}"),
+        (from, to) => format!(" from {from} to {to}"),
+    }
 }
 
 fn counts(query: &Query, summary: &Summary) -> String {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use jobvault_index::query::When;
 use jobvault_index::{Error as IndexError, Index};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,9 +16,9 @@ use super::address::ProjectAddress;
 use super::progress::Progress;
 use super::{Context, Exit, Problem, units};
 use crate::config::{Flags, MAX_CONCURRENCY, Token};
-use crate::gitlab::{self, Auth, Client, ClientOptions, ProjectRef};
+use crate::gitlab::{self, Auth, Client, ClientOptions, GroupRef, ProjectRef};
 use crate::store::Store;
-use crate::sync::{self, HOST_KEY, Options, SyncStats};
+use crate::sync::{self, Everything, HOST_KEY, Options, SyncStats};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -25,6 +26,7 @@ Examples:
   jobvault sync 4711                              a project by its id
   jobvault sync https://gitlab.com/group/project  a pasted page
   jobvault sync                                   the projects of the configuration file
+  jobvault sync --group ops --exclude 'ops/old-*' all projects of a group and those below it
   jobvault sync --rate 0.5 group/project          one request in two seconds
 
 The token needs the scope read_api. It comes from --token-file, GITLAB_TOKEN, token_file in the
@@ -39,6 +41,27 @@ pub struct Args {
     /// Projects: id, path, or the address of a page; else those of the configuration file
     #[arg(value_name = "PROJECT")]
     projects: Vec<ProjectAddress>,
+    /// Groups, those below them included (repeatable)
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// All projects that the token's user is a member of
+    #[arg(long)]
+    all: bool,
+    /// Of groups and --all only projects whose path fits (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Of groups and --all no projects whose path fits (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Of groups and --all the archived projects too
+    #[arg(long)]
+    archived: bool,
+    /// Only jobs that came to be since: 30d, 12h, 2026-01-31
+    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
+    since: Option<When>,
+    /// Do not walk pipelines: no bridges, no child pipelines
+    #[arg(long)]
+    no_pipelines: bool,
     /// The GitLab instance [env: GITLAB_HOST]
     #[arg(long, value_name = "URL")]
     host: Option<String>,
@@ -95,6 +118,13 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let index = open_index(&store, &mut context).await?;
     let options = Options {
         projects,
+        groups: args.groups.iter().cloned().map(GroupRef).collect(),
+        everything: args.all.then_some(Everything::Membership),
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        archived: args.archived,
+        since: args.since.map(|when| when.resolve(context.now)),
+        pipelines: !args.no_pipelines,
         concurrency: context.config.concurrency,
         host_moved: args.host_moved,
         ..Options::new(host.as_str().trim_end_matches('/'), Timestamp::now)
@@ -133,13 +163,14 @@ async fn host(context: &Context<'_>) -> anyhow::Result<Url> {
 
 fn projects(args: &Args, context: &Context<'_>, host: &Url) -> anyhow::Result<Vec<ProjectRef>> {
     let mut wanted = args.projects.clone();
-    if wanted.is_empty() {
+    let others = args.all || !args.groups.is_empty();
+    if wanted.is_empty() && !others {
         for text in &context.config.projects {
             let read = text.parse::<ProjectAddress>();
             wanted.push(read.with_context(|| format!("project {text:?} of the configuration"))?);
         }
     }
-    if wanted.is_empty() {
+    if wanted.is_empty() && !others {
         return Err(Problem::new("no project is named")
             .hint("name projects by path, id or address, or list them as `projects` in the configuration file")
             .into());

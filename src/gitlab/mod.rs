@@ -40,6 +40,13 @@ pub use projects::{GroupRef, PipelineFilter, PipelineOrder, ProjectFilter, Proje
 pub use trace::{TraceHead, TraceSink};
 pub use wire::{BadItem, Page, Received};
 
+/// Reads a job's document as an archive keeps it; `None` where it is none.
+#[must_use]
+pub fn read_job(document: &[u8]) -> Option<crate::model::Job> {
+    let text = std::str::from_utf8(document).ok()?;
+    Some(wire::object(text).ok()?.value)
+}
+
 /// A client of one GitLab instance. Clones share connections, pace and counts.
 #[derive(Clone)]
 pub struct Client {

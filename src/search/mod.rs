@@ -3,6 +3,7 @@
 //! Exact whatever the index says: a line is reported only after its frame was read, verified and matched, and what
 //! the index does not know yet is read without it. Does not know how hits are shown.
 
+mod ask;
 mod filter;
 mod verify;
 
@@ -15,8 +16,11 @@ use jiff::Timestamp;
 use jobvault_index::{Candidate, Index, Matcher, Query, TermStats};
 
 use crate::model::JobId;
+pub use crate::store::catalogue::Extent;
 use crate::store::catalogue::{Condition, Order};
 use crate::store::{JobRow, Store, TraceId, TraceRow};
+use ask::Answer;
+pub use ask::Asked;
 pub use filter::condition;
 use filter::{Allowed, first_term_free};
 use verify::{Job, Verifier};
@@ -146,15 +150,31 @@ pub async fn search(
     query: &Query,
     options: &Options,
     now: Timestamp,
+    found: impl FnMut(Found) -> ControlFlow<()>,
+) -> anyhow::Result<Summary> {
+    let asked = Asked::of(index.clone(), query.clone());
+    search_asked(store, asked, query, options, now, found).await
+}
+
+/// As [`search`], of an index that was asked before.
+pub async fn search_asked(
+    store: &Store,
+    asked: Asked,
+    query: &Query,
+    options: &Options,
+    now: Timestamp,
     mut found: impl FnMut(Found) -> ControlFlow<()>,
 ) -> anyhow::Result<Summary> {
     let began = std::time::Instant::now();
     let mut summary = Summary::default();
     let matcher = Arc::new(Matcher::new(query).context("compile the query")?);
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
-    let mut logs = candidates(store, index, query, &allowed, options, &mut summary).await?;
-    // A writer beside us may have stored some of them after the archive was opened.
-    store.load_names().await?;
+    let answer = asked.answer().await.context("ask the full-text index")?;
+    let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
+    if !logs.is_empty() {
+        // A writer beside us may have stored some of them after the archive was opened.
+        store.load_names().await?;
+    }
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
     }
@@ -200,7 +220,7 @@ pub(crate) struct Log {
 
 async fn candidates(
     store: &Store,
-    index: &Index,
+    answer: Answer,
     query: &Query,
     allowed: &Allowed,
     options: &Options,
@@ -208,9 +228,10 @@ async fn candidates(
 ) -> anyhow::Result<Vec<Log>> {
     let mut logs: Vec<Log> = Vec::new();
     if !query.terms.is_empty() {
-        let found = index
-            .candidates(query, &|job| allowed.job(query, job))
-            .context("ask the full-text index")?;
+        let Answer { through, candidates: mut found } = answer;
+        found.keep(query, &|job| allowed.job(query, job));
+        // Beyond the number the catalogue is asked: the index may hold some of these, or parts.
+        found.list.retain(|candidate| candidate.trace <= through);
         summary.explain.documents = found.documents;
         summary.explain.segments = found.segments;
         summary.explain.terms = found.terms;
@@ -221,7 +242,7 @@ async fn candidates(
                 _ => logs.push(Log { job, trace, documents: vec![(frame, terms)] }),
             }
         }
-        add_unindexed(store, index, query, allowed, &mut logs, summary).await?;
+        add_unindexed(store, TraceId(through), query, allowed, &mut logs, summary).await?;
     }
     sort(&mut logs, options.oldest);
     Ok(logs)
@@ -230,7 +251,7 @@ async fn candidates(
 /// Adds what was stored after the index was last committed: every document of it may hold every term.
 async fn add_unindexed(
     store: &Store,
-    index: &Index,
+    mut after: TraceId,
     query: &Query,
     allowed: &Allowed,
     logs: &mut Vec<Log>,
@@ -238,7 +259,6 @@ async fn add_unindexed(
 ) -> anyhow::Result<()> {
     let all = query.terms.len();
     let mask = if all >= 64 { u64::MAX } else { (1 << all) - 1 };
-    let mut after = TraceId(index.through());
     loop {
         let rows = store.catalogue().traces_after(after, UNINDEXED_AT_ONCE).await?;
         let Some(last) = rows.iter().flatten().map(|t| t.id).max() else { return Ok(()) };
@@ -313,11 +333,9 @@ async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow
     Ok(jobs)
 }
 
-/// Returns how many jobs and bytes there are to search, for saying so where nothing was found.
-pub async fn extent(store: &Store) -> anyhow::Result<(u64, u64)> {
-    let rows = store.catalogue().status().await?;
-    let with_log = rows.iter().filter(|r| r.raw_bytes > 0);
-    Ok(with_log.fold((0, 0), |(jobs, bytes), r| (jobs + r.jobs, bytes + r.raw_bytes)))
+/// Returns what there is to search, for saying so where nothing was found.
+pub async fn extent(store: &Store) -> anyhow::Result<Extent> {
+    Ok(store.catalogue().extent().await?)
 }
 
 /// Returns the newest jobs that meet filters alone, as `jobs` lists them.

@@ -308,7 +308,7 @@ fn note_row(error: &CatalogueError, report: &mut Report) {
     report.damaged.push(Damage { job, pack: None, what: error.to_string() });
 }
 
-fn words(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

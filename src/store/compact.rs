@@ -102,7 +102,11 @@ pub async fn compact(
 }
 
 /// Records which of the packs nothing refers to any more.
-async fn supersede(store: &Store, sources: &[LivePack], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn supersede(
+    store: &Store,
+    sources: &[LivePack],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Some(referenced) = store.catalogue.referenced_packs().await? else { return Ok(()) };
     let moved = store.catalogue.live_packs().await?;
     let moved: BTreeSet<u64> = moved.iter().filter(|p| p.ledgers_moved).map(|p| p.id).collect();
@@ -169,7 +173,7 @@ impl<'a> Run<'a> {
                 Ok(()) => {
                     self.ledgers_moved.push(pack.id);
                     if self.filler.filled().0 >= PACK_BYTES {
-                        self.documents = ledgers.take(&mut self.filler)?;
+                        self.documents = ledgers.take(&mut self.filler, self.now)?;
                         self.commit().await?;
                     }
                 }
@@ -180,7 +184,7 @@ impl<'a> Run<'a> {
                 Err(e) => return Err(e),
             }
         }
-        self.documents = ledgers.take(&mut self.filler)?;
+        self.documents = ledgers.take(&mut self.filler, self.now)?;
         Ok(())
     }
 

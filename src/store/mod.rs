@@ -13,6 +13,7 @@ mod marker;
 pub mod packs;
 mod places;
 pub mod prune;
+pub mod rebuild;
 mod segment;
 
 use std::path::{Path, PathBuf};
@@ -178,7 +179,12 @@ impl Store {
 
     /// Returns the directory of the full-text index, which the store neither makes nor reads.
     pub fn index_dir(&self) -> PathBuf {
-        self.root.join("index")
+        Self::index_dir_of(&self.root)
+    }
+
+    /// Returns the same of an archive that is not open yet.
+    pub fn index_dir_of(root: &Path) -> PathBuf {
+        root.join("index")
     }
 
     /// Returns the folder for temporary files, on the same file system as the packs.

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod compact;
+mod damage;
+mod rebuild;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -192,6 +192,7 @@ pub async fn prepare_erase(
     let stop = CancellationToken::new();
     let (run, inbox) = begin(store, index, client, options, &stop).await?;
     let (project, received) = written(&run, inbox, index, archive(&run, project, job)).await?;
+    store.set_meta(super::HOST_KEY, &run.options.host).await?;
     let stats = run.finish(false, std::time::Duration::ZERO)?;
     if let Some(failure) = stats.failed.into_iter().next() {
         return Err(ActError::NotHeld { job, reason: failure.reason }.into());

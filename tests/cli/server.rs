@@ -175,6 +175,29 @@ fn a_damaged_pack_is_named_and_makes_verify_say_no() {
     assert!(said.contains(&name[..12]), "{said}");
 }
 
+#[test]
+fn compacting_and_pruning_change_no_answer() {
+    let server = FakeGitLab::start(server_with(40));
+    let home = Home::synced(&server);
+    let before = home.run(&["search", "--no-limit", "done"]).stdout;
+    let compacted = home.run(&["compact", "--grace", "0s", "--json"]);
+    assert_eq!(compacted.code, 0, "{}", compacted.stderr);
+    assert_eq!(lines(&compacted.stdout)[0]["traces"], 40);
+    let again = home.run(&["compact", "--grace", "0s"]);
+    assert!(again.stderr.contains("nothing to compact"), "{}", again.stderr);
+    let archive = home.path().join(".local/share/jobvault");
+    std::fs::create_dir_all(archive.join("packs/00")).unwrap();
+    let stray = archive.join(format!("packs/00/{}.pack", "00".repeat(32)));
+    std::fs::write(&stray, "left by a crash").unwrap();
+    let unasked = home.run(&["prune"]);
+    assert_eq!(unasked.code, 2, "{}", unasked.stderr);
+    assert!(unasked.stderr.contains("hint: ") && stray.exists(), "{}", unasked.stderr);
+    assert_eq!(home.run(&["prune", "--yes"]).code, 0);
+    assert!(!stray.exists());
+    assert_eq!(home.run(&["search", "--no-limit", "done"]).stdout, before);
+    assert_eq!((home.raw("7"), home.run(&["verify"]).code), (log(7), 0));
+}
+
 /// Returns the files of all packs.
 pub(super) fn packs(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let folders = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());

@@ -3,8 +3,6 @@
 //! It joins the documents of each term by trace and keeps the traces for which the expression may
 //! hold. It does not know which filters hold: to it they all may.
 
-use std::collections::HashMap;
-
 use ::tantivy::columnar::Column;
 
 use super::Index;
@@ -66,8 +64,16 @@ impl Index {
         query: &Query,
         allow: &dyn Fn(u64) -> bool,
     ) -> Result<Candidates, Error> {
+        let mut found = self.find(query)?;
+        found.keep(query, allow);
+        Ok(found)
+    }
+
+    /// Returns the documents that may hold a term of the query, of all jobs. It is the part of
+    /// [`Index::candidates`] which needs no catalogue; [`Candidates::keep`] is the rest.
+    pub fn find(&self, query: &Query) -> Result<Candidates, Error> {
         let plans: Vec<Plan> = query.terms.iter().map(Plan::of).collect();
-        let mut found = guard(&self.inner.dir, || self.documents(&plans, allow))?;
+        let mut found = guard(&self.inner.dir, || self.documents(&plans))?;
         found.list.sort_unstable_by_key(|candidate| {
             let newest = (u64::MAX - candidate.job, u64::MAX - candidate.trace);
             (newest, candidate.frame)
@@ -78,28 +84,10 @@ impl Index {
             kept.terms |= if same { next.terms } else { 0 };
             same
         });
-        let list = std::mem::take(&mut found.list);
-        let positive = query.positive_terms();
-        for trace in list.chunk_by(|left, right| (left.job, left.trace) == (right.job, right.trace))
-        {
-            let terms = trace.iter().fold(0, |terms, candidate| terms | candidate.terms);
-            let term = |index| match terms >> index & 1 {
-                0 => Maybe::No,
-                _ => Maybe::Maybe,
-            };
-            let hits = positive == 0 || terms & positive != 0;
-            if hits && query.maybe(term, |_| Maybe::Maybe) != Maybe::No {
-                found.list.extend(trace);
-            }
-        }
         Ok(found)
     }
 
-    fn documents(
-        &self,
-        plans: &[Plan],
-        allow: &dyn Fn(u64) -> bool,
-    ) -> ::tantivy::Result<Candidates> {
+    fn documents(&self, plans: &[Plan]) -> ::tantivy::Result<Candidates> {
         let searcher = self.inner.reader.searcher();
         let mut found = Candidates {
             documents: searcher.num_docs(),
@@ -108,7 +96,6 @@ impl Index {
         };
         let stats_of = |plan: &Plan| TermStats { lookups: plan.lookups(), ..TermStats::default() };
         found.terms = plans.iter().map(stats_of).collect();
-        let mut allowed = HashMap::new();
         for segment in searcher.segment_readers() {
             let mut searched = Searched::new(self, segment)?;
             let mut any = Bits::none(segment.max_doc());
@@ -123,15 +110,11 @@ impl Index {
             let (jobs, traces) = (columns.u64("job")?, columns.u64("trace")?);
             let frames = columns.u64("frame")?;
             for document in any.iter() {
-                let job = number(&jobs, document);
-                if !*allowed.entry(job).or_insert_with(|| allow(job)) {
-                    continue;
-                }
                 let terms = by_term.iter().enumerate().fold(0, |terms, (index, documents)| {
                     terms | u64::from(documents.contains(document)) << index
                 });
                 found.list.push(Candidate {
-                    job,
+                    job: number(&jobs, document),
                     trace: number(&traces, document),
                     frame: u32::try_from(number(&frames, document)).unwrap_or(u32::MAX),
                     terms,
@@ -139,6 +122,28 @@ impl Index {
             }
         }
         Ok(found)
+    }
+}
+
+impl Candidates {
+    /// Keeps the documents of the jobs that `allow` lets pass, and of them the traces for which
+    /// the query may hold and which may have a hit.
+    pub fn keep(&mut self, query: &Query, allow: &dyn Fn(u64) -> bool) {
+        let list = std::mem::take(&mut self.list);
+        let positive = query.positive_terms();
+        for trace in list.chunk_by(|left, right| (left.job, left.trace) == (right.job, right.trace))
+        {
+            let terms = trace.iter().fold(0, |terms, candidate| terms | candidate.terms);
+            let term = |index| match terms >> index & 1 {
+                0 => Maybe::No,
+                _ => Maybe::Maybe,
+            };
+            let hits = positive == 0 || terms & positive != 0;
+            let may = hits && query.maybe(term, |_| Maybe::Maybe) != Maybe::No;
+            if may && allow(trace[0].job) {
+                self.list.extend(trace);
+            }
+        }
     }
 }
 

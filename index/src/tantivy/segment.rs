@@ -21,6 +21,9 @@ const TOKENS_PER_DOCUMENT: u64 = 1 << 16;
 const MAX_UNSCANNED: u64 = 40;
 /// A look-up which accepts more tokens than this says nothing worth reading their documents for.
 const MAX_TOKENS: usize = 8192;
+/// Reading a token's documents takes two microseconds or more: with more tokens than this per
+/// document left, reading those is the cheaper way.
+const TOKENS_READ_PER_DOCUMENT: usize = 32;
 
 /// One segment during one search.
 pub(super) struct Searched<'s> {
@@ -111,12 +114,13 @@ impl<'s> Searched<'s> {
             None => self.index.flat(self.segment)?,
         };
         self.flat = Some(flat.clone());
+        let most = MAX_TOKENS.min(left.count() as usize * TOKENS_READ_PER_DOCUMENT);
         let mut tokens = Vec::new();
         flat.scan(lookup, |token| {
             tokens.push(token.to_vec());
-            tokens.len() <= MAX_TOKENS
+            tokens.len() <= most
         });
-        if tokens.len() > MAX_TOKENS {
+        if tokens.len() > most {
             return Ok(left.clone());
         }
         for token in &tokens {

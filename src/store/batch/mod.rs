@@ -6,15 +6,15 @@
 mod capture;
 mod parts;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::json;
 
 use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
 
-use super::catalogue::{
-    Capture, Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url,
-};
+use super::catalogue::{Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url};
 use super::filler::Filler;
 use super::packs::FramePlace;
 use super::packs::encoders::INGEST;
@@ -33,6 +33,8 @@ pub struct Batch {
     next_walk: u64,
     next_capture: u64,
     capture: Option<u64>,
+    /// Path and address of each project as noted last.
+    noted: HashMap<ProjectId, (String, String)>,
     ledger: Vec<u8>,
     /// Listings whose document stands in the ledger being filled.
     in_ledger: Vec<JobId>,
@@ -52,6 +54,7 @@ impl Batch {
             next_walk: walks + 1,
             next_capture: captures + 1,
             capture: None,
+            noted: HashMap::new(),
             ledger: Vec::new(),
             in_ledger: Vec::new(),
             records: 0,
@@ -59,24 +62,6 @@ impl Batch {
             writes: Writes::default(),
             began,
         })
-    }
-
-    /// Records by whom all jobs that follow are captured, in this batch and those after it.
-    pub fn captured_by(&mut self, identity: &Identity, now: Timestamp) -> Result<(), StoreError> {
-        let id = self.next_capture;
-        self.next_capture += 1;
-        self.capture = Some(id);
-        let note = json!({"event": "capture", "host": identity.host, "gitlab": identity.gitlab_version,
-            "user": identity.user, "jobvault": env!("CARGO_PKG_VERSION")});
-        self.note(0, 0, &note, now)?;
-        self.writes.captures.push(Capture {
-            id,
-            host: identity.host.clone(),
-            gitlab_version: identity.gitlab_version.clone(),
-            user: identity.user.clone(),
-            at: now,
-        });
-        Ok(())
     }
 
     /// Puts a project's row, and its document where one was received.
@@ -88,6 +73,12 @@ impl Batch {
     ) -> Result<(), StoreError> {
         if let Some(bytes) = document {
             self.record(RecordKind::Project, 0, row.id.0, bytes, now)?;
+        }
+        let name = (row.path.clone(), row.web_url.clone());
+        if self.noted.get(&row.id) != Some(&name) {
+            let note = json!({"event": "project", "path": row.path, "web_url": row.web_url});
+            self.note(0, row.id.0, &note, now)?;
+            self.noted.insert(row.id, name);
         }
         self.writes.projects.push(row);
         Ok(())
@@ -154,8 +145,7 @@ impl Batch {
         state: NewState,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let note = json!({"event": "state", "state": state.state.as_str(), "reason": state.reason,
-            "settled": state.next_at.is_none()});
+        let note = state.note("state", self.capture);
         self.note(job.0, project.0, &note, now)?;
         let trace = self.writes.states.get(&job).and_then(|s| s.trace);
         self.set_state(job, state, trace, now);
@@ -249,9 +239,16 @@ impl Batch {
         }
         let id = open.id;
         self.next_trace += 1;
-        let note = json!({"event": "trace", "state": state.state.as_str(), "reason": state.reason,
-            "settled": state.next_at.is_none(), "raw_bytes": raw_bytes, "lines": open.lines,
-            "frames": open.frames.len(), "blake3": blake3::Hash::from_bytes(hash).to_hex().as_str()});
+        let mut note = state.note("trace", self.capture);
+        note["trace"] = json!(id.0);
+        note["fetched_at"] = json!(open.at.as_microsecond());
+        note["raw_bytes"] = json!(raw_bytes);
+        note["lines"] = json!(open.lines);
+        note["frames"] = json!(open.frames.len());
+        note["blake3"] = json!(blake3::Hash::from_bytes(hash).to_hex().as_str());
+        if open.frames.iter().any(|f| !f.open.is_empty()) {
+            note["open"] = open.frames.iter().map(|f| json!(f.open)).collect();
+        }
         self.note(open.job.0, open.project.0, &note, now)?;
         self.set_state(open.job, state, Some(id), now);
         let row =

@@ -38,6 +38,27 @@ pub struct NewState {
     pub erased: bool,
 }
 
+impl NewState {
+    /// Returns the note from which the row can be made again.
+    pub(super) fn note(&self, event: &str, capture: Option<u64>) -> serde_json::Value {
+        let mut note = serde_json::json!({"event": event, "state": self.state.as_str(),
+            "reason": self.reason, "settled": self.next_at.is_none()});
+        if let Some(at) = self.next_at {
+            note["next_at"] = at.as_microsecond().into();
+            note["attempts"] = self.attempts.into();
+        }
+        for (key, is_so) in [("gone", self.gone), ("erased", self.erased)] {
+            if is_so {
+                note[key] = true.into();
+            }
+        }
+        if let Some(capture) = capture {
+            note["capture"] = capture.into();
+        }
+        note
+    }
+}
+
 /// One frame to store.
 #[derive(Debug)]
 pub struct NewFrame<'a> {

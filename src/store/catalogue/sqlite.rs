@@ -15,8 +15,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/store/catalogue/migrations");
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Readers at once; more wait.
+/// Readers at once beside our own writer; more wait.
 const READERS: u32 = 4;
+/// Readers at once where we only read. Each takes a thread and a millisecond to open, and a pool of several opens a
+/// second one for what comes right after the first statement, before that one's connection is back.
+const LONE_READERS: u32 = 1;
 
 /// What the catalogue is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Catalogue {
 
     async fn open_read(path: &Path) -> Result<Self, CatalogueError> {
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-        let direct = connect(path, options.clone().read_only(true), READERS).await;
+        let direct = connect(path, options.clone().read_only(true), LONE_READERS).await;
         let catalogue = match direct {
             Ok(catalogue) if catalogue.answers().await => catalogue,
             // SQLite cannot share memory with a writer where the directory is not writable.
@@ -83,7 +86,7 @@ async fn open_unwritable(path: &Path) -> Result<Catalogue, CatalogueError> {
     let wal = wal_of(path);
     if std::fs::metadata(&wal).map_or(0, |m| m.len()) == 0 {
         let options = SqliteConnectOptions::new().filename(path).read_only(true).immutable(true);
-        return connect(path, options, READERS).await;
+        return connect(path, options, LONE_READERS).await;
     }
     let failed = |source| CatalogueError::Copy { path: path.to_owned(), source };
     let dir = tempfile::tempdir().map_err(failed)?;
@@ -91,7 +94,7 @@ async fn open_unwritable(path: &Path) -> Result<Catalogue, CatalogueError> {
     std::fs::copy(path, &copy).map_err(failed)?;
     std::fs::copy(&wal, wal_of(&copy)).map_err(failed)?;
     let mut catalogue =
-        connect(&copy, SqliteConnectOptions::new().filename(&copy), READERS).await?;
+        connect(&copy, SqliteConnectOptions::new().filename(&copy), LONE_READERS).await?;
     catalogue._copy = Some(Arc::new(dir));
     Ok(catalogue)
 }

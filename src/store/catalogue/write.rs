@@ -66,6 +66,8 @@ pub(crate) struct Capture {
     pub(crate) host: String,
     pub(crate) gitlab_version: String,
     pub(crate) user: String,
+    /// The version of jobvault that captured.
+    pub(crate) version: String,
     pub(crate) at: Timestamp,
 }
 
@@ -73,6 +75,8 @@ pub(crate) struct Capture {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) pack: Option<PackRow>,
+    /// The pack in which the documents stand, where it is another.
+    pub(crate) documents_in: Option<u64>,
     pub(crate) bases: Vec<BaseRow>,
     pub(crate) captures: Vec<Capture>,
     pub(crate) projects: Vec<ProjectRow>,
@@ -159,13 +163,13 @@ pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx
 async fn put_capture(tx: &mut Tx<'_>, capture: &Capture) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO captures (id, host, gitlab_version, user, jobvault_version, started_at) \
-         VALUES (?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
     .bind(capture.id as i64)
     .bind(&capture.host)
     .bind(&capture.gitlab_version)
     .bind(&capture.user)
-    .bind(env!("CARGO_PKG_VERSION"))
+    .bind(&capture.version)
     .bind(capture.at.as_microsecond())
     .execute(&mut **tx)
     .await?;
@@ -206,7 +210,7 @@ const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = exclud
      downstream_pipeline = coalesce(excluded.downstream_pipeline, downstream_pipeline)";
 
 async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
-    let pack = writes.pack.as_ref().map(|p| p.id as i64);
+    let pack = writes.documents_in.or(writes.pack.as_ref().map(|p| p.id)).map(|id| id as i64);
     let rows: Vec<_> = writes.listings.values().collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);

@@ -1,5 +1,7 @@
 //! Carrying ledgers over: records keep their order, documents stand beside documents and notes beside notes.
 
+use jiff::Timestamp;
+
 use crate::model::JobId;
 use crate::store::catalogue::{LivePack, MovedDocument};
 use crate::store::filler::Filler;
@@ -25,6 +27,8 @@ pub(super) struct Ledgers {
     documents: Lane,
     notes: Lane,
     moved: Vec<MovedDocument>,
+    /// Numbers of the packs whose records are carried over.
+    packs: Vec<u64>,
 }
 
 impl Ledgers {
@@ -50,6 +54,7 @@ impl Ledgers {
                 }
             }
         }
+        self.packs.push(pack.id);
         Ok(())
     }
 
@@ -76,7 +81,19 @@ impl Ledgers {
     }
 
     /// Writes what is left and returns where the documents stand that moved since the last call.
-    pub(super) fn take(&mut self, filler: &mut Filler) -> Result<Vec<MovedDocument>, StoreError> {
+    pub(super) fn take(
+        &mut self,
+        filler: &mut Filler,
+        now: Timestamp,
+    ) -> Result<Vec<MovedDocument>, StoreError> {
+        let packs = std::mem::take(&mut self.packs);
+        if !packs.is_empty() {
+            let note = serde_json::json!({"event": "compact", "packs": packs}).to_string();
+            let at_micros = u64::try_from(now.as_microsecond()).unwrap_or_default();
+            let bytes = note.as_bytes();
+            let record = Record { kind: RecordKind::Note, job: 0, project: 0, at_micros, bytes };
+            self.put(&record, (0, 0, 0), filler)?;
+        }
         self.moved.extend(self.documents.close(filler)?);
         self.moved.extend(self.notes.close(filler)?);
         Ok(std::mem::take(&mut self.moved))

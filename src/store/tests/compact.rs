@@ -9,7 +9,7 @@ use crate::store::prune::{PruneOptions, prune};
 const NO_GRACE: CompactOptions = CompactOptions { grace: SignedDuration::ZERO, dry_run: false };
 
 /// The `run`-th log of a job that is repeated: most of it is always the same.
-fn repeated(run: u64) -> Vec<u8> {
+pub(super) fn repeated(run: u64) -> Vec<u8> {
     let line = |i: u64| {
         let word = blake3::hash(&i.to_le_bytes()).to_hex();
         let took = run * 31 % 97 + i;
@@ -19,7 +19,7 @@ fn repeated(run: u64) -> Vec<u8> {
 }
 
 /// An archive of one pack for each job.
-async fn archive_of_runs(dir: &Path, jobs: std::ops::Range<u64>) -> Store {
+pub(super) async fn archive_of_runs(dir: &Path, jobs: std::ops::Range<u64>) -> Store {
     let store = Store::open_for_writing(dir, "test", now()).await.unwrap();
     let mut batch = store.batch(now()).await.unwrap();
     for job in jobs {
@@ -29,7 +29,7 @@ async fn archive_of_runs(dir: &Path, jobs: std::ops::Range<u64>) -> Store {
     store
 }
 
-async fn assert_whole(store: &Store, jobs: std::ops::Range<u64>) {
+pub(super) async fn assert_whole(store: &Store, jobs: std::ops::Range<u64>) {
     for job in jobs {
         assert_eq!(read(store, job).await.unwrap(), repeated(job), "job {job}");
         let document = store.document(JobId(job)).await.unwrap().unwrap();

@@ -1,0 +1,114 @@
+//! Flat dictionaries: what a scan finds, and that a damaged file is never believed.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn file(tokens: &[&str]) -> Vec<u8> {
+    let mut builder = Builder::new();
+    tokens.iter().for_each(|token| builder.push(token.as_bytes()));
+    builder.finish()
+}
+
+fn flat(tokens: &[&str]) -> Flat {
+    Flat::parse(OwnedBytes::new(file(tokens)), tokens.len() as u64).unwrap()
+}
+
+fn scan(flat: &Flat, lookup: &Lookup) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    flat.scan(lookup, |token| {
+        found.push(token.to_vec());
+        true
+    });
+    found
+}
+
+fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
+    let lookup = Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false };
+    let text = |token| String::from_utf8(token).unwrap().replace('\u{1}', ".");
+    scan(flat, &lookup).into_iter().map(text).collect()
+}
+
+#[test]
+fn a_scan_finds_each_kind_of_place_in_its_half() {
+    let flat = flat(&[
+        "\u{1}0dea",
+        "\u{1}dead",
+        "\u{1}ead",
+        "\u{1}eade",
+        "\u{2}",
+        "DEAd",
+        "aa",
+        "dead",
+        "deadline",
+        "undead",
+    ]);
+    use Place::*;
+    assert_eq!(found(&flat, true, Inside, "ead", false), [".ead", ".dead", ".eade"]);
+    assert_eq!(found(&flat, true, Start, "dea", false), [".dead"]);
+    assert_eq!(found(&flat, true, End, "dea", false), [".0dea"]);
+    assert_eq!(found(&flat, false, Whole, "dead", false), ["dead"]);
+    assert_eq!(found(&flat, false, Whole, "dead", true), ["DEAd", "dead"]);
+    assert_eq!(found(&flat, false, Start, "dead", true), ["DEAd", "dead", "deadline"]);
+    assert_eq!(found(&flat, false, End, "dead", false), ["dead", "undead"]);
+    assert_eq!(found(&flat, false, Inside, "a", false), ["aa", "dead", "deadline", "undead"]);
+}
+
+#[test]
+fn halves_may_be_empty() {
+    assert!(found(&flat(&[]), false, Place::Inside, "a", false).is_empty());
+    assert!(found(&flat(&["\u{1}a"]), false, Place::Inside, "a", false).is_empty());
+    assert!(found(&flat(&["a"]), true, Place::Inside, "a", false).is_empty());
+}
+
+#[test]
+fn a_damaged_or_stale_file_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
+    let directory = MmapDirectory::open(folder.path()).unwrap();
+    flat(&["\u{1}a", "b", "cc"]).write(&directory, "s").unwrap();
+    let whole = std::fs::read(folder.path().join(Flat::path("s"))).unwrap();
+    let parse = |bytes: &[u8], tokens| Flat::parse(OwnedBytes::new(bytes.to_vec()), tokens);
+    assert!(parse(&whole, 3).is_some());
+    assert!(parse(&whole, 4).is_none());
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 4;
+        assert!(parse(&flipped, 3).is_none(), "byte {at}");
+        assert!(parse(&whole[..at], 3).is_none());
+    }
+    assert!(Flat::open(&directory, "missing", 3).is_none());
+}
+
+fn token() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof!["\u{1}[abAB0@`]{1,4}", "[abAB0@`]{1,9}"].prop_map(String::into_bytes)
+}
+
+fn lookup() -> impl Strategy<Value = Lookup> {
+    let place =
+        prop_oneof![Just(Place::Whole), Just(Place::Start), Just(Place::End), Just(Place::Inside)];
+    (any::<[bool; 3]>(), place, "[abAB0@`]{1,5}").prop_map(|([piece, fold, full], place, bytes)| {
+        let mut bytes = bytes.into_bytes();
+        if fold {
+            bytes.make_ascii_lowercase();
+        }
+        Lookup { piece, place, bytes, fold, full: full && piece }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_scan_finds_just_the_accepted_tokens(
+        tokens in proptest::collection::btree_set(token(), 0..200), lookup in lookup()
+    ) {
+        let mut builder = Builder::new();
+        tokens.iter().for_each(|token| builder.push(token));
+        let flat = Flat::parse(OwnedBytes::new(builder.finish()), tokens.len() as u64).unwrap();
+        let found: BTreeSet<Vec<u8>> = scan(&flat, &lookup).into_iter().collect();
+        let accepted = tokens.into_iter().filter(|token| lookup.accepts(token));
+        prop_assert_eq!(found, accepted.collect());
+    }
+}

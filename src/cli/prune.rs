@@ -1,0 +1,94 @@
+//! `prune`: deletes packs that nothing refers to. Only when told to.
+
+use std::io::{BufRead, IsTerminal};
+use std::time::Duration;
+
+use jobvault_index::query::parse_duration;
+use serde::Serialize;
+
+use super::compact::signed;
+use super::{Context, Exit, Problem, units};
+use crate::store::Store;
+use crate::store::prune::{PruneOptions, Pruned, prune};
+
+/// Arguments of `prune`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Deletes what a crash left behind and what compact has superseded; never a log that the archive knows."
+)]
+pub struct Args {
+    /// How long superseded packs stay for readers and backups under way: 1h, 30m, 0s
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
+    grace: Duration,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Delete without asking
+    #[arg(long)]
+    yes: bool,
+    /// Print one object of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Serialize)]
+struct Json {
+    v: u32,
+    dry_run: bool,
+    packs: u64,
+    bytes: u64,
+}
+
+pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
+    context.warn_of_config();
+    drop(context.open().await?);
+    let root = &context.config.archive;
+    let store = Store::open_for_writing(root, "jobvault prune", context.now).await?;
+    let options = |dry_run| PruneOptions { grace: signed(args.grace), dry_run };
+    let found = prune(&store, options(true), context.now).await?;
+    let dry_run =
+        args.dry_run || (count(&found) > 0 && !args.yes && !confirmed(&found, &mut context)?);
+    let pruned = match dry_run {
+        true => found,
+        false => prune(&store, options(false), context.now).await?,
+    };
+    store.close().await;
+    match args.json {
+        true => context.out.json(&Json {
+            v: 1,
+            dry_run,
+            packs: count(&pruned),
+            bytes: pruned.bytes(),
+        })?,
+        false => context.out.summary(words(&pruned, dry_run)),
+    }
+    Ok(Exit::Yes)
+}
+
+/// Asks on a terminal; refuses where nobody can answer.
+fn confirmed(found: &Pruned, context: &mut Context<'_>) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Problem::new("there is nobody to ask whether to delete packs")
+            .hint("say --yes to delete them, --dry-run to see what would go")
+            .into());
+    }
+    let what = units::count(count(found), "pack");
+    context
+        .out
+        .note(format!("{what} of {} can be deleted. Delete? [y/N]", units::size(found.bytes())));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn count(pruned: &Pruned) -> u64 {
+    (pruned.unlisted.len() + pruned.superseded.len()) as u64
+}
+
+fn words(pruned: &Pruned, dry_run: bool) -> String {
+    let verb = if dry_run { "would be deleted" } else { "deleted" };
+    match count(pruned) {
+        0 => "nothing to prune".to_owned(),
+        packs => format!("{} {verb}, {}", units::count(packs, "pack"), units::size(pruned.bytes())),
+    }
+}

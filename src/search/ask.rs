@@ -1,0 +1,49 @@
+//! Asking the full-text index on a thread of its own, so that it answers while the catalogue is opened.
+//!
+//! Owns the waiting and nothing of the answer's meaning. Fails with the index's error.
+
+use std::path::PathBuf;
+
+use jobvault_index::{Candidates, Error, Index, Query};
+use tokio::task::JoinHandle;
+
+/// A query that the index is looking up.
+#[derive(Debug)]
+pub struct Asked {
+    task: JoinHandle<Result<Answer, Error>>,
+}
+
+/// What the index knows of a query.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The highest trace that the index covers.
+    pub(super) through: u64,
+    /// The documents that may hold its terms, of any job.
+    pub(super) candidates: Candidates,
+}
+
+impl Asked {
+    /// Opens the index of an archive and looks a query up.
+    pub fn open(dir: PathBuf, query: Query) -> Self {
+        Self::start(move || answer(&Index::open(&dir)?, &query))
+    }
+
+    /// Looks a query up in an open index.
+    pub fn of(index: Index, query: Query) -> Self {
+        Self::start(move || answer(&index, &query))
+    }
+
+    fn start(work: impl FnOnce() -> Result<Answer, Error> + Send + 'static) -> Self {
+        Self { task: tokio::task::spawn_blocking(work) }
+    }
+
+    pub(super) async fn answer(self) -> Result<Answer, Error> {
+        self.task.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+    }
+}
+
+fn answer(index: &Index, query: &Query) -> Result<Answer, Error> {
+    // First the number, then the documents: a commit between the two may add more, but take none away.
+    let through = index.through();
+    Ok(Answer { through, candidates: index.find(query)? })
+}

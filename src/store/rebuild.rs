@@ -1,0 +1,246 @@
+//! Rebuilding: a new catalogue out of the packs alone.
+//!
+//! Footers tell where frames and bases are, ledgers what the server said and what became of each job. What a row
+//! says follows from the job's document, which the caller reads: the store does not know GitLab's JSON. Where a walk
+//! of a job list stood is not recorded; the next sync lists again. Damage is named and passed over.
+
+mod notes;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::catalogue::{Access, BaseRow, Catalogue, FoundTrace, PackRow, Writes};
+use super::check::Damage;
+use super::compact::supersede;
+use super::packs::shapes::{Shapes, Sketch};
+use super::packs::{Footer, Kind, PackInfo};
+use super::{Frame, Store, StoreError, TraceId, check_marker, io, lock, packs, remove_leftovers};
+use crate::model::{Job, JobId};
+use notes::Replay;
+
+/// A job's document, read.
+#[derive(Debug, Clone, Default)]
+pub struct ParsedJob {
+    /// The job.
+    pub job: Job,
+    /// See [`crate::store::Received::artifacts`].
+    pub artifacts: Option<String>,
+    /// See [`crate::store::JobRow::digest`].
+    pub digest: i64,
+}
+
+/// What was found in the packs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Packs read.
+    pub packs: u64,
+    /// Traces found.
+    pub traces: u64,
+    /// Job documents read, later ones of a job included.
+    pub documents: u64,
+    /// What could not be read.
+    pub damaged: Vec<Damage>,
+}
+
+/// A pack and the number it has in the new catalogue.
+#[derive(Debug, Clone, Copy)]
+struct Numbered {
+    info: PackInfo,
+    id: u64,
+    compacted: bool,
+}
+
+/// Makes the catalogue of the archive at `root` anew and puts it in the place of the old one.
+///
+/// `parse` reads a job's document. The full-text index has to be made anew afterwards. Fails with
+/// [`StoreError::Locked`] beside a writer; the old catalogue stays until the new one is whole.
+pub async fn rebuild(
+    root: &Path,
+    parse: impl Fn(&[u8]) -> Option<ParsedJob>,
+    now: Timestamp,
+) -> Result<Rebuilt, StoreError> {
+    check_marker(root)?;
+    let lock = lock::Lock::take(root, "rebuild", now)?;
+    remove_leftovers(&root.join("tmp"))?;
+    let path = root.join("tmp").join("catalogue.sqlite");
+    let store = Store {
+        root: root.to_owned(),
+        catalogue: Catalogue::open(&path, Access::Write).await?,
+        packs: packs::Packs::new(root.join("packs"), root.join("tmp")),
+        places: Default::default(),
+        bases: Default::default(),
+        lock: Some(std::sync::Arc::new(lock)),
+    };
+    let mut rebuilt = Rebuilt::default();
+    let numbered = number(&store, &mut rebuilt)?;
+    find_traces(&store, &numbered, &mut rebuilt, now).await?;
+    let mut replay = Replay::new(&store, parse, now);
+    for pack in &numbered {
+        replay.pack(pack, &mut rebuilt).await?;
+    }
+    replay.finish().await?;
+    let sources: Vec<_> = store.catalogue.live_packs().await?;
+    let sources: Vec<_> = sources.into_iter().filter(|p| !p.compacted).collect();
+    supersede(&store, &sources, now).await?;
+    store.catalogue.close().await;
+    put_in_place(root, &path)?;
+    Ok(rebuilt)
+}
+
+/// Removes the write-ahead log of the old catalogue, which is not one of the new, and puts the new one in place.
+fn put_in_place(root: &Path, path: &Path) -> Result<(), StoreError> {
+    for rest in ["catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
+        let rest = root.join(rest);
+        match fs::remove_file(&rest) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", &rest)(e));
+            }
+            _ => {}
+        }
+    }
+    let place = root.join("catalogue.sqlite");
+    let sync = fs::File::open(path).and_then(|f| f.sync_all());
+    sync.and_then(|()| fs::rename(path, &place)).map_err(io("write", &place))?;
+    Ok(packs::sync_dir(root)?)
+}
+
+/// Lists the packs in the order of their numbers. Of two with one number, as a crash may leave, one gets a new one.
+fn number(store: &Store, rebuilt: &mut Rebuilt) -> Result<Vec<Numbered>, StoreError> {
+    let mut found = Vec::new();
+    for info in store.packs.list()? {
+        match store.packs.footer(info.name) {
+            Ok(footer) => found.push((footer.number, footer.compacted, info)),
+            Err(e) if e.is_damage() => {
+                let what = super::check::words(&e);
+                rebuilt.damaged.push(Damage { job: None, pack: Some(info.name), what });
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    found.sort_by_key(|(number, _, info)| (*number, info.name));
+    let mut taken = BTreeSet::new();
+    let mut next = found.last().map_or(0, |(number, ..)| *number) + 1;
+    let numbered = found.into_iter().map(|(number, compacted, info)| {
+        let id = if taken.insert(number) { number } else { next };
+        next += u64::from(id != number);
+        Numbered { info, id, compacted }
+    });
+    let numbered: Vec<_> = numbered.collect();
+    rebuilt.packs = numbered.len() as u64;
+    Ok(numbered)
+}
+
+/// Puts rows of packs, bases and traces.
+async fn find_traces(
+    store: &Store,
+    numbered: &[Numbered],
+    rebuilt: &mut Rebuilt,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut bases: HashMap<[u8; 32], u64> = HashMap::new();
+    let mut spare = highest_trace(store, numbered)? + 1;
+    for pack in numbered {
+        let footer = store.packs.footer(pack.info.name)?;
+        let rows = base_rows(store, pack, &footer, &mut bases, rebuilt)?;
+        let row = PackRow {
+            id: pack.id,
+            name: pack.info.name.0,
+            bytes: pack.info.bytes,
+            at: now,
+            compacted: pack.compacted,
+        };
+        store.places.learn(std::iter::once((pack.id, pack.info.name)), &rows);
+        let writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        store.catalogue.write(&writes).await?;
+        let traces = traces(pack, &footer, &bases);
+        rebuilt.traces += traces.len() as u64;
+        store.catalogue.put_found(&traces, &mut spare).await?;
+    }
+    Ok(())
+}
+
+fn highest_trace(store: &Store, numbered: &[Numbered]) -> Result<u64, StoreError> {
+    let mut highest = 0;
+    for pack in numbered {
+        let footer = store.packs.footer(pack.info.name)?;
+        highest = footer.entries.iter().map(|e| e.place.trace).fold(highest, u64::max);
+    }
+    Ok(highest)
+}
+
+fn base_rows(
+    store: &Store,
+    pack: &Numbered,
+    footer: &Footer,
+    known: &mut HashMap<[u8; 32], u64>,
+    rebuilt: &mut Rebuilt,
+) -> Result<Vec<BaseRow>, StoreError> {
+    let mut rows = Vec::new();
+    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Base) {
+        let sketch = match store.packs.read(pack.info.name, entry, None) {
+            Ok(content) => Sketch::new(Shapes::of(&content).iter().collect()),
+            Err(e) if e.is_damage() => {
+                let what = format!("a base: {}", super::check::words(&e));
+                rebuilt.damaged.push(Damage { job: None, pack: Some(pack.info.name), what });
+                Sketch::new(Vec::new())
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let id = known.len() as u64 + 1;
+        // The first with a content stands for it: a later pack may be on its way out as well.
+        let id = *known.entry(entry.hash).or_insert(id);
+        if rows.iter().any(|row: &BaseRow| row.id == id) || store.places.base(id).is_some() {
+            continue;
+        }
+        rows.push(BaseRow {
+            id,
+            hash: entry.hash,
+            pack: pack.id,
+            offset: entry.offset,
+            stored_bytes: entry.stored_bytes,
+            raw_bytes: entry.raw_bytes,
+            project: 0,
+            sketch: sketch.encode(),
+        });
+    }
+    Ok(rows)
+}
+
+/// Puts the frames of a pack together to traces. One that is not whole is left out.
+fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> Vec<FoundTrace> {
+    let mut open: BTreeMap<(u64, u64), Vec<Frame>> = BTreeMap::new();
+    let mut whole = Vec::new();
+    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Frame) {
+        let place = &entry.place;
+        let key = (place.trace, place.job);
+        let frames = open.entry(key).or_default();
+        let at: u64 = frames.iter().map(|f| f.raw_bytes).sum();
+        if at != place.raw_offset {
+            open.remove(&key);
+            continue;
+        }
+        frames.push(Frame {
+            pack: pack.id,
+            offset: entry.offset,
+            stored_bytes: entry.stored_bytes,
+            raw_bytes: entry.raw_bytes,
+            raw_offset: place.raw_offset,
+            first_line: place.first_line,
+            lines: place.lines,
+            continues: place.continues,
+            hash: entry.hash,
+            // A base that is nowhere has a number that is nobody's, so that reading says what is missing.
+            base: entry.base.map(|hash| bases.get(&hash).copied().unwrap_or(u64::MAX >> 2)),
+            open: Vec::new(),
+        });
+        if place.last
+            && let Some(frames) = open.remove(&key)
+        {
+            whole.push(FoundTrace { id: TraceId(key.0), job: JobId(key.1), frames });
+        }
+    }
+    whole
+}
