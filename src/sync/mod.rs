@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jobvault_index::Index;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +48,6 @@ use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-/// Projects walked at once.
-const WALKERS: usize = 3;
 /// The key under which the catalogue keeps the address of the one server that the archive is of.
 pub const HOST_KEY: &str = "host";
 
@@ -159,16 +157,7 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
             filled
         }
     });
-    let walkers = Arc::new(Semaphore::new(WALKERS));
-    let mut walks = JoinSet::new();
-    for project in projects {
-        let (run, walkers) = (run.clone(), walkers.clone());
-        walks.spawn(async move {
-            let _turn = walkers.acquire().await.ok();
-            run.walk_or_report(project).await;
-        });
-    }
-    while walks.join_next().await.is_some() {}
+    run.walk_all(projects).await;
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}

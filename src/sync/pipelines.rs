@@ -126,7 +126,7 @@ impl Run {
     pub(super) async fn see_pipelines(
         &self,
         project: &ProjectRow,
-        round: &Round,
+        listed_at: Option<Timestamp>,
     ) -> anyhow::Result<()> {
         if !self.options.pipelines {
             return Ok(());
@@ -134,7 +134,7 @@ impl Run {
         let marks = self.store.catalogue().marks(project.id).await?;
         if marks.children_at.is_none() && !self.options.dry_run {
             let mut all = Round::default();
-            let at = round.listed_at.unwrap_or_else(|| self.server_now()) - FIRST_OVERLAP;
+            let at = listed_at.unwrap_or_else(|| self.server_now()) - FIRST_OVERLAP;
             self.list_pipelines(project, &PipelineFilter::default(), &mut all).await?;
             if self.stop.is_cancelled() {
                 return Ok(());

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::run::Run;
 use super::scope::Listed;
-use super::{Options, SyncStats, WALKERS};
+use super::{Options, SyncStats};
 use crate::gitlab::Client;
 use crate::model::{JobId, ProjectId};
 use crate::store::Store;
@@ -34,7 +33,7 @@ pub struct Planned {
 ///
 /// # Errors
 ///
-/// As [`super::run`], but for writing.
+/// As [`super::run()`], but for writing.
 pub async fn plan(
     store: &Store,
     client: &Client,
@@ -56,16 +55,7 @@ pub async fn plan(
     let walking = tokio::spawn({
         let run = run.clone();
         async move {
-            let walkers = Arc::new(Semaphore::new(WALKERS));
-            let mut walks = JoinSet::new();
-            for project in projects {
-                let (run, walkers) = (run.clone(), walkers.clone());
-                walks.spawn(async move {
-                    let _turn = walkers.acquire().await.ok();
-                    run.walk_or_report(project).await;
-                });
-            }
-            while walks.join_next().await.is_some() {}
+            run.walk_all(projects).await;
             run.queue.close();
         }
     });

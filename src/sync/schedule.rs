@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::{JobId, ProjectId};
 use crate::store::TraceId;
 
-/// Items held; what falls out is read from the catalogue again. About 15 MB.
-pub(super) const MAX_ITEMS: usize = 50_000;
+/// Items held; what falls out is read from the catalogue again. About 5 MB.
+pub(super) const MAX_ITEMS: usize = 20_000;
 /// A job that ended this long ago is fresh: its log may still be in the server's memory alone.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// While threatened jobs are in danger, what nothing threatens gets one turn of so many: enough not to starve, and

@@ -23,11 +23,8 @@ const MAX_MISSING: usize = 20;
 
 impl Run {
     /// Looks at the next page, if it is time.
-    pub(super) async fn sweep(
-        &self,
-        project: &ProjectRow,
-        round: &mut Round,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn sweep(&self, project: &ProjectRow) -> anyhow::Result<()> {
+        let round = &mut Round::default();
         let (now, marks) = (self.server_now(), self.store.catalogue().marks(project.id).await?);
         let Some(swept_at) = marks.swept_at else {
             // All was listed just now.

@@ -4,9 +4,13 @@
 //! too, so that a walk goes on where it was interrupted and no listed job is without a row.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::Failure;
 use super::decide::{self, decide, digest};
@@ -18,6 +22,8 @@ use crate::model::{Job, JobId, PipelineId};
 use crate::store::JobRow;
 use crate::store::catalogue::{Marks, PipelineRow, ProjectRow, Walk};
 
+/// Projects walked at once.
+const WALKERS: usize = 3;
 /// Jobs remembered as listed in a round. Beyond that, one met twice in a round may be fetched twice.
 const MAX_SEEN: usize = 100_000;
 
@@ -46,55 +52,93 @@ struct Walking {
 }
 
 impl Run {
-    /// Walks one project, fails it alone where that goes wrong.
-    pub(super) async fn walk_or_report(&self, project: ProjectRow) {
-        let path = project.path.clone();
-        if self.stop.is_cancelled() {
-            return;
+    /// Walks projects, a few at once, then asks for their bridges and sweeps them: what is not listed yet may be lost
+    /// sooner than anything that is. A project where that goes wrong fails alone.
+    pub(super) async fn walk_all(self: &Arc<Self>, projects: Vec<ProjectRow>) {
+        let walkers = Arc::new(Semaphore::new(WALKERS));
+        let mut walks = JoinSet::new();
+        for project in projects {
+            let (run, walkers) = (self.clone(), walkers.clone());
+            walks.spawn(async move {
+                let _turn = walkers.acquire().await.ok();
+                let walked = run.walk_project(&project).await;
+                run.projects_done.fetch_add(1, Ordering::Relaxed);
+                run.or_report(&project, walked).map(|listed_at| (project, listed_at))
+            });
         }
-        if let Err(e) = self.walk_project(project).await {
-            let reason = format!("{e:#}");
-            self.fail(Failure { job: None, project: path, reason });
-            if let Ok(e) = e.downcast::<crate::gitlab::Error>() {
-                self.give_up_if_hopeless(e);
-            }
+        let mut tended = JoinSet::new();
+        for (project, listed_at) in walks.join_all().await.into_iter().flatten() {
+            let (run, walkers) = (self.clone(), walkers.clone());
+            tended.spawn(async move {
+                let _turn = walkers.acquire().await.ok();
+                let done = run.tend_project(&project, listed_at).await;
+                run.or_report(&project, done);
+            });
         }
-        self.projects_done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tended.join_all().await;
     }
 
-    async fn walk_project(&self, project: ProjectRow) -> anyhow::Result<()> {
+    /// Names a project that failed, and stops where every other would fail alike.
+    fn or_report<T>(&self, project: &ProjectRow, done: anyhow::Result<T>) -> Option<T> {
+        match done {
+            Ok(done) => Some(done),
+            Err(e) => {
+                let reason = format!("{e:#}");
+                self.fail(Failure { job: None, project: project.path.clone(), reason });
+                if let Ok(e) = e.downcast::<crate::gitlab::Error>() {
+                    self.give_up_if_hopeless(e);
+                }
+                None
+            }
+        }
+    }
+
+    /// Returns when its job list was first asked for, by the server's clock.
+    async fn walk_project(&self, project: &ProjectRow) -> anyhow::Result<Option<Timestamp>> {
         let id = project.id;
         let mut round = Round::default();
+        if self.stop.is_cancelled() {
+            return Ok(None);
+        }
         let open: Vec<Walk> = self.store.catalogue().walks().await?;
-        let moved = self.see_changes(&project, &mut round).await?;
-        let due = self.due(&project, &mut round).await?;
+        let moved = self.see_changes(project, &mut round).await?;
+        let due = self.due(project, &mut round).await?;
         if moved || !due.is_empty() {
-            let until = self.reach(&project, &due).await?;
+            let until = self.reach(project, &due).await?;
             let step = WalkStep::Head { until: project.newest_job };
             let head = Walking { step, cursor: Cursor::default(), until };
-            self.walk(&project, head, &mut round).await?;
+            self.walk(project, head, &mut round).await?;
         }
         for walk in open.into_iter().filter(|w| w.project == id && self.is_wanted(w)) {
             let cursor = walk.cursor.parse().context("read the place where a walk stopped")?;
             let until = walk.until;
             let rest = Walking { step: WalkStep::Resumed(walk), cursor, until };
-            self.walk(&project, rest, &mut round).await?;
+            self.walk(project, rest, &mut round).await?;
         }
-        self.visit(&project, due, &mut round).await?;
+        self.visit(project, due, &mut round).await?;
         if self.stop.is_cancelled() {
-            return Ok(());
+            return Ok(round.listed_at);
         }
         self.send(Message::Pipelines(std::mem::take(&mut round.pipelines))).await;
         self.send(Message::Marks(id, std::mem::take(&mut round.marks))).await;
-        self.see_pipelines(&project, &round).await?;
-        self.sweep(&project, &mut round).await?;
         let waiting = round.waiting.iter().filter(|job| !round.seen.contains(job)).count();
         self.tally(|s| s.pending += waiting as u64);
-        if !self.stop.is_cancelled() {
-            self.tally(|s| s.reached += 1);
-            self.send(Message::Synced(id)).await;
+        self.tally(|s| s.reached += 1);
+        self.send(Message::Synced(id)).await;
+        Ok(round.listed_at)
+    }
+
+    /// Does what can wait until all projects are listed.
+    async fn tend_project(
+        &self,
+        project: &ProjectRow,
+        listed_at: Option<Timestamp>,
+    ) -> anyhow::Result<()> {
+        if self.stop.is_cancelled() {
+            return Ok(());
         }
-        Ok(())
+        self.see_pipelines(project, listed_at).await?;
+        self.sweep(project).await
     }
 
     /// Returns whether what lies beyond a walk's end is young enough to be wanted.

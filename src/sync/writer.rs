@@ -32,7 +32,7 @@ const BATCH_AGE: Duration = Duration::from_secs(5);
 const INDEX_AGE: SignedDuration = SignedDuration::from_secs(20);
 const INDEX_BYTES: u64 = 128 * 1024 * 1024;
 /// A batch is committed at this many listed jobs, each with its document in memory.
-const MAX_LISTED: usize = 5000;
+const MAX_LISTED: usize = 2000;
 
 /// The writer's state.
 pub(super) struct Writer {
