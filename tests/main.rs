@@ -3,5 +3,6 @@ mod cli;
 mod crash;
 mod gitlab;
 mod layers;
+mod search;
 mod sync;
 mod util;

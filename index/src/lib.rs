@@ -13,6 +13,7 @@
 
 mod bits;
 pub mod matcher;
+mod pairs;
 mod plan;
 pub mod query;
 #[cfg(test)]

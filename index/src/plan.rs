@@ -9,6 +9,7 @@ mod tests;
 mod walk;
 
 use crate::matcher;
+use crate::pairs::{Frequent, Pair};
 use crate::query::{Pattern, Term};
 use crate::text::{FOLDING, MARK, MAX_WORD, PIECE, in_run, is_cut};
 
@@ -19,6 +20,8 @@ const MAX_LOOKUPS: usize = 2048;
 const MAX_PIECES: usize = 16;
 /// The most runs of one fragment that are looked up.
 const MAX_RUNS: usize = 64;
+/// The most pairs that two neighbouring runs may be; more exclude next to nothing.
+const MAX_PAIRS: usize = 64;
 
 /// A formula over the tokens of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(crate) enum Plan {
     Or(Vec<Plan>),
     /// The texts with a token that is accepted.
     Lookup(Lookup),
+    /// The texts with two frequent words side by side.
+    Pair(Pair),
 }
 
 /// A class of tokens.
@@ -46,6 +51,8 @@ pub(crate) struct Lookup {
     pub(crate) fold: bool,
     /// Whether the token must be a piece of full length.
     pub(crate) full: bool,
+    /// Whether the token must not be a frequent word.
+    pub(crate) rare: bool,
 }
 
 /// Where in a token bytes stand.
@@ -130,6 +137,7 @@ impl Plan {
     pub(crate) fn lookups(&self) -> usize {
         match self {
             Plan::All => 0,
+            Plan::Pair(_) => 1,
             Plan::And(parts) | Plan::Or(parts) => parts.iter().map(Plan::lookups).sum(),
             Plan::Lookup(_) => 1,
         }
@@ -138,7 +146,7 @@ impl Plan {
     /// Tells whether some look-up needs a scan of the dictionary.
     pub(crate) fn scans(&self) -> bool {
         match self {
-            Plan::All => false,
+            Plan::All | Plan::Pair(_) => false,
             Plan::And(parts) | Plan::Or(parts) => parts.iter().any(Plan::scans),
             Plan::Lookup(lookup) => lookup.token().is_none(),
         }
@@ -147,22 +155,9 @@ impl Plan {
     /// Returns the plan of a fragment: the conjunction of its runs' plans.
     pub(crate) fn of_fragment(fragment: &Fragment) -> Plan {
         let Fragment { bytes, fold } = fragment;
-        let mut runs = Vec::new();
-        let mut at = 0;
-        while at < bytes.len() && runs.len() < MAX_RUNS {
-            let len = bytes[at..].iter().take_while(|byte| in_run(**byte)).count();
-            let run = Run {
-                bytes: &bytes[at..at + len],
-                fold: *fold && bytes[at..at + len].iter().any(u8::is_ascii_alphabetic),
-                open_left: at == 0,
-                open_right: at + len == bytes.len(),
-            };
-            if len > 0 {
-                runs.push(run.plan());
-            }
-            at += len + 1;
-        }
-        let plan = Plan::and(runs);
+        let runs = Run::all(bytes, *fold);
+        let neighbours = runs.windows(2).map(|both| neighbours(&both[0], &both[1]));
+        let plan = Plan::and(neighbours.chain(runs.iter().map(Run::plan)));
         let folds_wide = |byte: &u8| matches!(byte.to_ascii_lowercase(), b'k' | b's');
         if plan != Plan::All && *fold && bytes.iter().any(folds_wide) {
             return Plan::or([plan, Plan::Lookup(Lookup::folding())]);
@@ -170,14 +165,15 @@ impl Plan {
         plan
     }
 
-    /// Tells whether a text with the given tokens satisfies the plan: what it means, in short.
+    /// Tells whether a text satisfies the plan: what it means, in short.
     #[cfg(test)]
-    pub(crate) fn accepts(&self, tokens: &std::collections::HashSet<Vec<u8>>) -> bool {
+    pub(crate) fn accepts(&self, text: &tests::Text) -> bool {
         match self {
             Plan::All => true,
-            Plan::And(parts) => parts.iter().all(|part| part.accepts(tokens)),
-            Plan::Or(parts) => parts.iter().any(|part| part.accepts(tokens)),
-            Plan::Lookup(lookup) => tokens.iter().any(|token| lookup.accepts(token)),
+            Plan::And(parts) => parts.iter().all(|part| part.accepts(text)),
+            Plan::Or(parts) => parts.iter().any(|part| part.accepts(text)),
+            Plan::Lookup(lookup) => text.tokens.iter().any(|token| lookup.accepts(token)),
+            Plan::Pair(pair) => text.pairs.contains(pair),
         }
     }
 }
@@ -188,7 +184,7 @@ impl Lookup {
         // No piece is longer.
         let fills = piece && bytes.len() == PIECE;
         let place = if fills { Place::Whole } else { place };
-        Lookup { piece, place, bytes: bytes.to_vec(), fold, full: false }
+        Lookup { piece, place, bytes: bytes.to_vec(), fold, full: false, rare: false }
     }
 
     fn folding() -> Lookup {
@@ -212,6 +208,9 @@ impl Lookup {
             run => (false, run),
         };
         if piece != self.piece || (self.full && token.len() != PIECE) {
+            return false;
+        }
+        if self.rare && !piece && Frequent::of(token).is_some() {
             return false;
         }
         let Some(spare) = token.len().checked_sub(self.bytes.len()) else {
@@ -252,7 +251,21 @@ impl Lookup {
     }
 }
 
+/// Returns the plan of two runs side by side: they are frequent words that were seen so, or one of
+/// them is no frequent word.
+fn neighbours(left: &Run<'_>, right: &Run<'_>) -> Plan {
+    let (lefts, rights) = (left.frequent(), right.frequent());
+    if lefts.len() * rights.len() > MAX_PAIRS {
+        return Plan::All;
+    }
+    let rights = &rights;
+    let pairs = lefts.iter().flat_map(|l| rights.iter().map(move |r| Pair::of(*l, *r)));
+    let rare = [left, right].map(Run::rare);
+    Plan::or(rare.into_iter().chain(pairs.map(Plan::Pair)))
+}
+
 /// A run of a fragment.
+#[derive(Clone, Copy)]
 struct Run<'b> {
     bytes: &'b [u8],
     fold: bool,
@@ -260,9 +273,50 @@ struct Run<'b> {
     open_left: bool,
     /// Whether it may go on.
     open_right: bool,
+    /// Whether it must not be a frequent word.
+    rare: bool,
 }
 
-impl Run<'_> {
+impl<'b> Run<'b> {
+    /// Returns the runs of a fragment, the first [`MAX_RUNS`] of them.
+    fn all(bytes: &'b [u8], fold: bool) -> Vec<Run<'b>> {
+        let mut runs = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() && runs.len() < MAX_RUNS {
+            let len = bytes[at..].iter().take_while(|byte| in_run(**byte)).count();
+            let run = &bytes[at..at + len];
+            if len > 0 {
+                runs.push(Run {
+                    bytes: run,
+                    fold: fold && run.iter().any(u8::is_ascii_alphabetic),
+                    open_left: at == 0,
+                    open_right: at + len == bytes.len(),
+                    rare: false,
+                });
+            }
+            at += len + 1;
+        }
+        runs
+    }
+
+    /// Returns the frequent words that the text's run may be.
+    fn frequent(&self) -> Vec<Frequent> {
+        match (self.open_left, self.open_right) {
+            (false, false) => Frequent::of(self.bytes).into_iter().collect(),
+            (open_left, _) => Frequent::like(self.bytes, open_left),
+        }
+    }
+
+    /// Returns the plan of the run being no frequent word.
+    fn rare(&self) -> Plan {
+        match (self.open_left || self.open_right, Frequent::of(self.bytes)) {
+            (true, _) => Run { rare: true, ..*self }.plan(),
+            (false, Some(_)) => Plan::none(),
+            // Nothing to look up which its own plan does not.
+            (false, None) => Plan::All,
+        }
+    }
+
     fn plan(&self) -> Plan {
         let place = match (self.open_left, self.open_right) {
             (false, false) if is_cut(self.bytes) => return self.pieces(0),
@@ -318,7 +372,9 @@ impl Run<'_> {
     }
 
     fn lookup(&self, piece: bool, place: Place, bytes: &[u8]) -> Plan {
-        Lookup::new(piece, place, bytes, self.fold).plan()
+        let mut lookup = Lookup::new(piece, place, bytes, self.fold);
+        lookup.rare = self.rare && !piece;
+        lookup.plan()
     }
 }
 

@@ -17,7 +17,13 @@ pub(crate) enum Sought {
     Regex(String),
 }
 
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 36] = [
+    "the",
+    "The",
+    "in",
+    "to",
+    "test",
+    "file",
     "error",
     "Error",
     "k",

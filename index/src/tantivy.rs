@@ -32,7 +32,7 @@ use directory::Shared;
 use error::{guard, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The file that tells the version.
 const VERSION_FILE: &str = "version";
 /// The file without which there is no index.
@@ -50,6 +50,7 @@ struct Inner {
     engine: ::tantivy::Index,
     reader: IndexReader,
     terms: Field,
+    pairs: Field,
     through: AtomicU64,
     /// The flat dictionaries in use, by segment; those of segments gone are dropped on reload.
     flats: Mutex<HashMap<String, Arc<Flat>>>,
@@ -88,6 +89,7 @@ impl Index {
             let files = MmapDirectory::open(dir)?;
             let engine = ::tantivy::Index::open(Shared(files.clone()))?;
             let terms = engine.schema().get_field("terms")?;
+            let pairs = engine.schema().get_field("pairs")?;
             // Read before the segments are, so that what the number covers is in them.
             let meta = engine.load_metas()?;
             let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
@@ -97,6 +99,7 @@ impl Index {
                 engine,
                 reader,
                 terms,
+                pairs,
                 through: AtomicU64::new(0),
                 flats: Mutex::default(),
             };
@@ -190,7 +193,9 @@ fn segment_name(segment: &SegmentReader) -> String {
 
 fn schema() -> Schema {
     let mut schema = Schema::builder();
-    schema.add_bytes_field("terms", BytesOptions::default().set_indexed());
+    for name in ["terms", "pairs"] {
+        schema.add_bytes_field(name, BytesOptions::default().set_indexed());
+    }
     for name in ["job", "trace", "frame"] {
         schema.add_u64_field(name, FAST);
     }

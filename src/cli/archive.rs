@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jobvault_index::Index;
+
 use super::address::JobAddress;
 use super::{Context, Exit, Problem};
 use crate::export::sanitise;
@@ -25,6 +27,11 @@ impl Context<'_> {
             self.out.warn(sanitise(warning));
         }
     }
+}
+
+/// Opens the index for reading.
+pub(super) fn open_index(store: &Store) -> anyhow::Result<Index> {
+    Ok(Index::open(&store.index_dir())?)
 }
 
 /// Returns the row of a job named on the command line.

@@ -9,6 +9,7 @@ mod compact;
 mod completions;
 mod coverage;
 mod filters;
+mod first;
 pub mod hint;
 mod jobs;
 mod man;
@@ -16,6 +17,7 @@ pub mod output;
 mod problem;
 mod progress;
 mod prune;
+mod query;
 mod reindex;
 mod search;
 mod show;
@@ -31,6 +33,7 @@ use clap::{ArgAction, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::config::{Config, Env, Flags};
+use crate::search::End;
 use output::{ColourChoice, Out};
 pub use problem::Problem;
 
@@ -112,6 +115,10 @@ enum Command {
     Sync(sync::Args),
     /// Find lines in all archived logs
     Search(search::Args),
+    /// Say since when something occurs, and what the last clean run before it was
+    First(first::Args),
+    /// Say until when something occurred, and what the first clean run after it was
+    Last(first::Args),
     /// Print a job's log
     Show(show::Args),
     /// List archived jobs
@@ -147,6 +154,7 @@ impl Cli {
         match &self.command {
             Command::Sync(args) => args.json,
             Command::Search(args) => args.is_json(),
+            Command::First(args) | Command::Last(args) => args.json,
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
@@ -197,6 +205,8 @@ impl Cli {
         let exit = match self.command {
             Command::Sync(args) => sync::run(args, context).await?,
             Command::Search(args) => search::run(args, context).await?,
+            Command::First(args) => first::run(args, End::First, context).await?,
+            Command::Last(args) => first::run(args, End::Last, context).await?,
             Command::Show(args) => show::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,

@@ -1,20 +1,18 @@
 //! `search`: from arguments to a query, and its hits to a terminal, a pipe or JSON.
 
 pub(super) mod heading;
-mod json;
+pub(super) mod json;
 mod lines;
 
-use std::ffi::OsString;
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStringExt;
 
 use jiff::Timestamp;
-use jobvault_index::{Case, Filter, Query};
+use jobvault_index::Query;
 
-use super::address::{self, JobAddress};
-use super::filters::{self, FilterArgs};
+use super::address::JobAddress;
 use super::output::{Out, OutputError};
-use super::{Context, Exit, Problem, archive, units};
+use super::query::QueryArgs;
+use super::{Context, Exit, archive, units};
 use crate::export::sanitise;
 use crate::model::JobId;
 use crate::search::{self, Asked, Detail, Found, Options, Summary};
@@ -45,21 +43,8 @@ Exit status: 0 something was found, 1 nothing was found, 2 it failed or a log co
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// What to look for; a pasted address of a job looks in that job alone
-    #[arg(value_name = "QUERY")]
-    query: Vec<String>,
-    /// A text as it is, even if it looks like syntax (repeatable)
-    #[arg(short = 'F', long = "fixed", value_name = "TEXT", allow_hyphen_values = true)]
-    literals: Vec<OsString>,
-    /// A regular expression (repeatable)
-    #[arg(short = 'e', long = "regexp", value_name = "REGEX", allow_hyphen_values = true)]
-    regexes: Vec<String>,
-    /// Letters match in any case
-    #[arg(short, long, conflicts_with = "case_sensitive")]
-    ignore_case: bool,
-    /// Letters match in their case alone
-    #[arg(short = 's', long)]
-    case_sensitive: bool,
+    #[command(flatten)]
+    query: QueryArgs,
     /// All of the query must hold of one line, not of one log
     #[arg(long)]
     same_line: bool,
@@ -68,11 +53,6 @@ pub struct Args {
     jobs: Vec<JobAddress>,
     #[command(flatten)]
     output: OutputArgs,
-    #[command(flatten)]
-    filters: FilterArgs,
-    /// The section of the log that a line is in
-    #[arg(long, value_name = "GLOB", help_heading = filters::HEADING)]
-    section: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -115,23 +95,6 @@ impl Args {
         self.output.json
     }
 
-    /// Takes the query apart: what is left of it is text and filters.
-    fn query(&self, words: &[String]) -> Result<Query, Problem> {
-        let case = match (self.ignore_case, self.case_sensitive) {
-            (true, _) => Case::Ignore,
-            (_, true) => Case::Sensitive,
-            _ => Case::Smart,
-        };
-        let literals: Vec<Vec<u8>> =
-            self.literals.iter().map(|text| text.clone().into_vec()).collect();
-        let mut query = Query::from_parts(&literals, &self.regexes, words, case)?;
-        let section = self.section.as_ref().map(|glob| Filter::new("section", glob));
-        for filter in self.filters.filters()?.into_iter().chain(section.transpose()?) {
-            query.and_filter(filter);
-        }
-        Ok(query)
-    }
-
     /// Returns the limit for the library: of lines, or of jobs for a query without text.
     fn limit(&self) -> Option<u64> {
         let output = &self.output;
@@ -172,15 +135,8 @@ impl Args {
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
     let mut named = args.jobs.clone();
-    let mut words = Vec::new();
-    for word in &args.query {
-        match address::job_page(word) {
-            Some(job) => named.push(job),
-            None => words.push(word.clone()),
-        }
-    }
     // A mistake in the query is told before the archive is looked for.
-    let query = args.query(&words)?;
+    let query = args.query.query(&mut named)?;
     let asked = Asked::open(context.index_dir(), query.clone());
     let store = context.open().await?;
     for job in &named {
@@ -196,7 +152,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             .out
             .note("a line over 16 MiB was matched in windows of 16 MiB that overlap by 64 KiB");
     }
-    warn_unreadable(&summary, context.out);
+    warn_unreadable(&summary.unreadable, context.out);
     let empty = summary.jobs == 0;
     if empty && !args.output.json {
         let extent = search::extent(&store).await?;
@@ -292,14 +248,15 @@ fn job_id(found: &Found) -> JobId {
     }
 }
 
-fn warn_unreadable(summary: &Summary, out: &mut Out) {
-    for (job, reason) in summary.unreadable.iter().take(MAX_UNREADABLE) {
+/// Names the logs that could not be read.
+pub(super) fn warn_unreadable(unreadable: &[(JobId, String)], out: &mut Out) {
+    for (job, reason) in unreadable.iter().take(MAX_UNREADABLE) {
         out.warn(format!("the log of job {job} cannot be read: {}", sanitise(reason)));
     }
-    if summary.unreadable.len() > MAX_UNREADABLE {
-        out.warn(format!("and {} more", summary.unreadable.len() - MAX_UNREADABLE));
+    if unreadable.len() > MAX_UNREADABLE {
+        out.warn(format!("and {} more", unreadable.len() - MAX_UNREADABLE));
     }
-    if !summary.unreadable.is_empty() {
+    if !unreadable.is_empty() {
         out.hint("jobvault verify names every job that is damaged");
     }
 }

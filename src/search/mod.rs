@@ -4,7 +4,9 @@
 //! the index does not know yet is read without it. Does not know how hits are shown.
 
 mod ask;
+mod document;
 mod filter;
+mod history;
 mod verify;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,12 +25,15 @@ use ask::Answer;
 pub use ask::Asked;
 pub use filter::condition;
 use filter::{Allowed, first_term_free};
+pub use history::{End, History, Occurrence, history};
 use verify::{Job, Verifier};
 
 /// Logs verified in the first round; later rounds double it, so that a limited search reads little.
 const FIRST_ROUND: usize = 4;
-/// Logs verified in one round at most.
+/// Logs verified in one round at most where their lines are kept until the round is over.
 const MAX_ROUND: usize = 128;
+/// The same where they are only counted: few rounds leave few threads waiting for the last log.
+const MAX_COUNTED_ROUND: usize = 4096;
 /// Traces that the index does not know yet, read from the catalogue at once.
 const UNINDEXED_AT_ONCE: u32 = 500;
 
@@ -181,11 +186,13 @@ pub async fn search_asked(
     summary.explain.planned = began.elapsed();
     let verifier = Verifier::new(store.clone(), matcher, query.clone(), options.clone(), allowed);
     let mut rest = logs.as_slice();
-    let mut round = FIRST_ROUND;
+    let counted = options.detail == Detail::Count;
+    let most = if counted { MAX_COUNTED_ROUND } else { MAX_ROUND };
+    let mut round = if counted && options.limit.is_none() { most } else { FIRST_ROUND };
     while !rest.is_empty() && !summary.limited {
         let (now, later) = rest.split_at(round.min(rest.len()));
         rest = later;
-        round = (round * 2).min(MAX_ROUND);
+        round = (round * 2).min(most);
         let jobs = join_rows(store, now, &mut summary).await?;
         let left = options.limit.map(|l| l.saturating_sub(units(query, &summary)));
         let worker = verifier.clone();

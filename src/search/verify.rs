@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jobvault_index::{Matcher, Query};
 
+use super::document::{Document, document_of, each_section, in_section};
 use super::filter::Allowed;
 use super::{Detail, Found, Hit, Options, Summary};
 use crate::model::JobId;
 use crate::store::{JobRow, Store, StoreError, TraceRow};
-use crate::trace::{self, Lines, Plain, Sections};
+use crate::trace::{self, Lines};
 
 /// A log to be verified.
 #[derive(Debug, Clone)]
@@ -80,21 +81,6 @@ pub(super) struct Verifier {
     query: Arc<Query>,
     options: Arc<Options>,
     allowed: Arc<Allowed>,
-}
-
-/// A document that was read.
-struct Document<'a> {
-    trace: &'a TraceRow,
-    frames: Range<usize>,
-    raw: Vec<u8>,
-    plain: Plain,
-}
-
-impl Document<'_> {
-    /// Number of plain lines before the document.
-    fn first_line(&self) -> u64 {
-        self.trace.frames[self.frames.start].first_line
-    }
 }
 
 impl Verifier {
@@ -180,8 +166,7 @@ impl Verifier {
                 continue;
             }
             let document = self.read(trace, *first, outcome)?;
-            let lines = self.lines(&document, terms & helping, job, outcome);
-            let lines: Vec<usize> = lines.into_iter().take(left as usize).collect();
+            let lines = self.lines(&document, terms & helping, left, job, outcome);
             outcome.false_candidates += u64::from(lines.is_empty());
             left -= lines.len() as u64;
             count += lines.len() as u64;
@@ -222,24 +207,38 @@ impl Verifier {
         Ok(present)
     }
 
-    /// Returns the lines of a document that are hits, by their place in it.
+    /// Returns the lines of a document that are hits, by their place in it, at most `limit`.
     fn lines(
         &self,
         document: &Document<'_>,
         terms: u64,
+        limit: u64,
         job: &Job,
         outcome: &mut Outcome,
-    ) -> BTreeSet<usize> {
-        let mut lines = BTreeSet::new();
+    ) -> Vec<usize> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // What is found may only be cut off where all of it is a hit and comes in order.
+        let most = match terms.is_power_of_two() && !self.options.same_line {
+            true => limit,
+            false => usize::MAX,
+        };
+        let mut lines: Vec<usize> = Vec::new();
         let inside = self.inside(document);
         for term in (0..self.query.terms.len()).filter(|t| terms >> t & 1 == 1) {
             let windowed = self.matcher.lines(term, document.plain.text(), &mut |range| {
                 if in_section(&inside, document, range.start) {
                     lines.extend(document.plain.line_at(range.start));
                 }
-                ControlFlow::Continue(())
+                match lines.len() < most {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
             });
             outcome.windowed |= windowed.0;
+        }
+        if !terms.is_power_of_two() {
+            lines.sort_unstable();
+            lines.dedup();
         }
         if self.options.same_line {
             let filter = |f: &_| self.allowed.filter(f, job.row.id.0);
@@ -248,6 +247,7 @@ impl Verifier {
                 self.query.eval(|t| self.matcher.is_match(t, text), filter)
             });
         }
+        lines.truncate(limit);
         lines
     }
 
@@ -262,7 +262,12 @@ impl Verifier {
         let frames = start..start + 1 + rest.iter().take_while(|f| f.continues).count();
         let mut raw = Vec::new();
         for frame in trace.frames.get(frames.clone()).unwrap_or_default() {
-            raw.extend(self.store.read_frame(frame)?);
+            let piece = self.store.read_frame(frame)?;
+            // Nearly every document is one frame, whose bytes need not be copied.
+            match raw.is_empty() {
+                true => raw = piece,
+                false => raw.extend(piece),
+            }
         }
         outcome.decoded += 1;
         outcome.decoded_bytes += raw.len() as u64;
@@ -355,29 +360,5 @@ impl Verifier {
             context.insert(line, source.plain.line(index).unwrap_or_default().to_vec());
         }
         Ok(context)
-    }
-}
-
-/// Returns the first frame of the document in which a line begins.
-fn document_of(trace: &TraceRow, line: u64) -> Option<u32> {
-    let starts = trace.documents();
-    let at = starts.partition_point(|d| trace.frames[d.start].first_line < line);
-    starts.get(at.checked_sub(1)?).map(|d| d.start as u32)
-}
-
-fn in_section(inside: &Option<Vec<bool>>, document: &Document<'_>, at: usize) -> bool {
-    let Some(inside) = inside else { return true };
-    document.plain.line_at(at).and_then(|line| inside.get(line)).copied().unwrap_or_default()
-}
-
-/// Calls `f` with the sections open at each line of a document.
-fn each_section(document: &Document<'_>, mut f: impl FnMut(&[String])) {
-    let open = document.trace.frames[document.frames.start].open.clone();
-    let mut sections = Sections::from_open(open);
-    for line in trace::lines(&document.raw).iter() {
-        let markers = line.markers();
-        sections.feed(markers.before());
-        f(sections.open());
-        sections.feed(markers.after());
     }
 }

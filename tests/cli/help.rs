@@ -2,8 +2,19 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 9] =
-    ["sync", "search", "show", "jobs", "status", "verify", "reindex", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "sync",
+    "search",
+    "first",
+    "last",
+    "show",
+    "jobs",
+    "status",
+    "verify",
+    "reindex",
+    "completions",
+    "man",
+];
 
 #[test]
 fn the_help_names_every_command_and_fits_a_screen() {
@@ -26,7 +37,7 @@ fn each_command_explains_itself() {
         assert!(help.stdout.contains("Usage: jobvault"), "{command}: {}", help.stdout);
         assert!(!help.stdout.contains("\n\n\n"), "{command}: {}", help.stdout);
     }
-    for command in ["sync", "search", "show", "jobs"] {
+    for command in ["sync", "search", "first", "last", "show", "jobs"] {
         assert!(home.run(&[command, "-h"]).stdout.contains("Examples:\n"), "{command}");
     }
 }

@@ -6,16 +6,26 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pairs::for_each_pair;
 use crate::query::{Case, Query};
 use crate::sample::{self, oracle};
 use crate::text::for_each_token;
 
-fn tokens(text: &[u8]) -> HashSet<Vec<u8>> {
-    let mut tokens = HashSet::new();
+/// What the index keeps of a text.
+pub(crate) struct Text {
+    pub(crate) tokens: HashSet<Vec<u8>>,
+    pub(crate) pairs: HashSet<Pair>,
+}
+
+fn tokens(text: &[u8]) -> Text {
+    let mut kept = Text { tokens: HashSet::new(), pairs: HashSet::new() };
     for_each_token(text, |token| {
-        tokens.insert(token.to_vec());
+        kept.tokens.insert(token.to_vec());
     });
-    tokens
+    for_each_pair(text, |pair| {
+        kept.pairs.insert(pair);
+    });
+    kept
 }
 
 fn literal(literal: &str) -> Plan {
@@ -90,6 +100,18 @@ fn a_regex_gives_what_each_match_must_hold() {
     assert_eq!(literal(""), Plan::All);
     assert!(!regex("(?:Ab){2,}").accepts(&tokens(b"Ab")));
     assert!(regex("Ab{0}c?").accepts(&tokens(b"xA")));
+}
+
+#[test]
+fn frequent_words_must_be_neighbours() {
+    for sought in ["error in the log", "ror in th", "in the"] {
+        assert!(literal(sought).accepts(&tokens(b"an Error in The log")), "{sought}");
+        assert!(!literal(sought).accepts(&tokens(b"the error log in")), "{sought}");
+    }
+    for text in ["zzror in thz", "abc0ror in the", "zzror in the0000", "error in theme"] {
+        assert!(literal("ror in th").accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    assert!(!literal("error: the file").accepts(&tokens(b"the file: error")));
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) struct Searched<'s> {
     index: &'s Index,
     segment: &'s SegmentReader,
     inverted: Arc<InvertedIndexReader>,
+    pairs: Arc<InvertedIndexReader>,
     flat: Option<Arc<Flat>>,
     /// With at most so many documents left, no dictionary is scanned.
     few: u32,
@@ -39,7 +40,8 @@ impl<'s> Searched<'s> {
     pub(super) fn new(index: &'s Index, segment: &'s SegmentReader) -> ::tantivy::Result<Self> {
         let inverted = segment.inverted_index(index.inner.terms)?;
         let few = (inverted.terms().num_terms() as u64 / TOKENS_PER_DOCUMENT).min(MAX_UNSCANNED);
-        Ok(Searched { index, segment, inverted, flat: None, few: few as u32 })
+        let pairs = segment.inverted_index(index.inner.pairs)?;
+        Ok(Searched { index, segment, inverted, pairs, flat: None, few: few as u32 })
     }
 
     /// Returns the documents that satisfy the plan, and maybe others.
@@ -63,6 +65,12 @@ impl<'s> Searched<'s> {
             Plan::All => Ok(left.clone()),
             Plan::Lookup(lookup) => {
                 let mut found = self.lookup(lookup, left, stats)?;
+                found.intersect(left);
+                Ok(found)
+            }
+            Plan::Pair(pair) => {
+                let mut found = Bits::none(self.segment.max_doc());
+                read(&self.pairs, &pair.term(), &mut found, stats)?;
                 found.intersect(left);
                 Ok(found)
             }
@@ -102,7 +110,7 @@ impl<'s> Searched<'s> {
             return Ok(found);
         }
         if let Some(token) = lookup.token() {
-            self.read(&token, &mut found, stats)?;
+            read(&self.inverted, &token, &mut found, stats)?;
             return Ok(found);
         }
         if left.count() <= self.few {
@@ -124,24 +132,28 @@ impl<'s> Searched<'s> {
             return Ok(left.clone());
         }
         for token in &tokens {
-            self.read(token, &mut found, stats)?;
+            read(&self.inverted, token, &mut found, stats)?;
         }
         Ok(found)
     }
+}
 
-    /// Adds the documents of a token.
-    fn read(&self, token: &[u8], found: &mut Bits, stats: &mut TermStats) -> ::tantivy::Result<()> {
-        let Some(info) = self.inverted.terms().get(token)? else {
-            return Ok(());
-        };
-        stats.tokens += 1;
-        let option = IndexRecordOption::Basic;
-        let mut postings = self.inverted.read_postings_from_terminfo(&info, option)?;
-        let mut document = postings.doc();
-        while document != TERMINATED {
-            found.insert(document);
-            document = postings.advance();
-        }
-        Ok(())
+/// Adds the documents of a term.
+fn read(
+    field: &InvertedIndexReader,
+    term: &[u8],
+    found: &mut Bits,
+    stats: &mut TermStats,
+) -> ::tantivy::Result<()> {
+    let Some(info) = field.terms().get(term)? else {
+        return Ok(());
+    };
+    stats.tokens += 1;
+    let mut postings = field.read_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+    let mut document = postings.doc();
+    while document != TERMINATED {
+        found.insert(document);
+        document = postings.advance();
     }
+    Ok(())
 }

@@ -120,7 +120,7 @@ fn what_is_wrong_with_an_index_is_told() {
     assert!(matches!(Index::open(&dir), Err(Error::Version { .. })));
     fs::write(dir.join(VERSION_FILE), "x").unwrap();
     assert!(matches!(Index::open(&dir), Err(Error::Damaged { .. })));
-    fs::write(dir.join(VERSION_FILE), "1\n").unwrap();
+    fs::write(dir.join(VERSION_FILE), format!("{VERSION}\n")).unwrap();
     let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
     let files: Vec<PathBuf> = names.filter(|path| path.is_file()).collect();
     for path in files {

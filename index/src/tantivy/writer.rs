@@ -13,6 +13,7 @@ use foldhash::HashSet;
 
 use super::error::{Error, guard};
 use super::{Index, segment_name};
+use crate::pairs::for_each_pair;
 use crate::terms::{FOLDER, Flat};
 use crate::text::for_each_token;
 
@@ -44,9 +45,12 @@ pub struct Writer {
     index: Index,
     engine: IndexWriter,
     terms: Field,
+    pairs: Field,
     numbers: [Field; 3],
     /// The tokens of one document, kept for its memory.
     seen: HashSet<Vec<u8>>,
+    /// The pairs of one document, a bit for each that there can be.
+    seen_pairs: Vec<u64>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -75,12 +79,14 @@ impl Writer {
                 index: index.clone(),
                 engine,
                 terms: inner.terms,
+                pairs: inner.pairs,
                 numbers: [
                     schema.get_field("job")?,
                     schema.get_field("trace")?,
                     schema.get_field("frame")?,
                 ],
                 seen: HashSet::default(),
+                seen_pairs: vec![0; (1 << u16::BITS) / 64],
             })
         })
     }
@@ -93,6 +99,14 @@ impl Writer {
             if !self.seen.contains(token) {
                 self.seen.insert(token.to_vec());
                 engine_document.add_bytes(self.terms, token);
+            }
+        });
+        self.seen_pairs.fill(0);
+        for_each_pair(document.text, |pair| {
+            let (word, bit) = (usize::from(pair.number()) / 64, 1 << (pair.number() % 64));
+            if self.seen_pairs[word] & bit == 0 {
+                self.seen_pairs[word] |= bit;
+                engine_document.add_bytes(self.pairs, &pair.term());
             }
         });
         let values = [document.job, document.trace, u64::from(document.frame)];

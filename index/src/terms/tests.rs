@@ -27,7 +27,8 @@ fn scan(flat: &Flat, lookup: &Lookup) -> Vec<Vec<u8>> {
 }
 
 fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
-    let lookup = Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false };
+    let lookup =
+        Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false, rare: false };
     let text = |token| String::from_utf8(token).unwrap().replace('\u{1}', ".");
     scan(flat, &lookup).into_iter().map(text).collect()
 }
@@ -95,7 +96,7 @@ fn lookup() -> impl Strategy<Value = Lookup> {
         if fold {
             bytes.make_ascii_lowercase();
         }
-        Lookup { piece, place, bytes, fold, full: full && piece }
+        Lookup { piece, place, bytes, fold, full: full && piece, rare: false }
     })
 }
 

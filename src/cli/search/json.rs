@@ -8,8 +8,9 @@ use crate::model::JobId;
 use crate::search::{Found, Hit, Summary};
 use crate::store::JobRow;
 
+/// A hit, or a job without text.
 #[derive(Serialize)]
-struct Line<'a> {
+pub(in crate::cli) struct Line<'a> {
     v: u32,
     job: JobId,
     project: &'a str,
@@ -61,7 +62,8 @@ pub(super) fn id(job: JobId, out: &mut Out) -> Result<(), OutputError> {
     out.json(&Id { v: 1, job })
 }
 
-fn line<'a>(job: &'a JobRow, hit: Option<&'a Hit>) -> Line<'a> {
+/// Returns a hit of a job, or the job alone.
+pub(in crate::cli) fn line<'a>(job: &'a JobRow, hit: Option<&'a Hit>) -> Line<'a> {
     let ranges = |hit: &Hit| hit.ranges.iter().map(|range| [range.start, range.end]).collect();
     Line {
         v: 1,

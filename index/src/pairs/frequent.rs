@@ -1,0 +1,57 @@
+//! The frequent words, in lower case.
+//!
+//! They are words and small numbers of at most eight bytes which most logs hold, counted over the
+//! jobs of many projects, each job alike. What the list holds decides how well it works, never
+//! what is found.
+
+/// The list; its order is part of the index's version.
+#[rustfmt::skip] // One word a line would be five hundred lines.
+pub(super) const WORDS: [&str; 512] = [
+    "0", "00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "1", "10", "11", "12",
+    "13", "14", "15", "16", "17", "18", "19", "2", "20", "21", "22", "23", "24", "25", "26",
+    "27", "28", "29", "3", "30", "31", "32", "33", "34", "35", "36", "37", "38", "39", "4",
+    "40", "41", "42", "43", "44", "45", "46", "47", "48", "49", "5", "50", "51", "52", "53",
+    "54", "55", "56", "57", "58", "59", "6", "60", "61", "62", "63", "64", "65", "66", "67",
+    "68", "69", "7", "70", "71", "72", "73", "74", "75", "76", "77", "78", "79", "8", "80",
+    "81", "82", "83", "84", "85", "86", "87", "88", "89", "9", "90", "91", "92", "93", "94",
+    "95", "96", "97", "98", "99", "a", "aborted", "action", "actual", "add", "adds", "after",
+    "all", "alpine", "always", "an", "and", "any", "api", "apply", "apr", "arch", "are", "as",
+    "assert", "at", "attach", "attempt", "author", "avg", "b", "based", "bash", "be", "before",
+    "bin", "bit", "box", "build", "builds", "built", "bump", "but", "by", "bytes", "c", "cache",
+    "call", "can", "cannot", "cargo", "caused", "cfg", "change", "changed", "changes", "check",
+    "checking", "checksum", "ci", "cleaning", "cli", "clippy", "clone", "code", "codec",
+    "color", "com", "command", "commit", "common", "compare", "config", "content", "core",
+    "count", "crates", "create", "created", "data", "date", "david", "db", "de", "debug",
+    "default", "deletion", "denied", "depth", "desc", "detached", "dev", "digest", "dir", "do",
+    "doc", "docker", "docs", "document", "done", "dt", "e", "echo", "embedded", "empty",
+    "entry", "env", "error", "errors", "events", "example", "execute", "executor", "existing",
+    "exit", "exited", "expected", "export", "f", "failed", "failure", "failures", "feature",
+    "fetching", "file", "files", "finished", "fix", "fixes", "fmt", "fn", "for", "format",
+    "found", "fresh", "fri", "from", "full", "function", "g", "gcc", "get", "getting", "git",
+    "gitaly", "github", "gitlab", "gmail", "green", "group", "handle", "have", "head",
+    "headers", "help", "here", "host", "http", "https", "i", "id", "if", "ignore", "image",
+    "improve", "in", "index", "info", "infra", "install", "instead", "into", "io", "is", "it",
+    "j1", "job", "json", "jul", "k8s", "killed", "lang", "late", "latest", "len", "let",
+    "level", "lib", "license", "limit", "line", "linux", "list", "loaded", "local", "lock",
+    "log", "logger", "long", "m", "machine", "macos", "main", "make", "manager", "mar",
+    "master", "match", "max", "may", "md", "memory", "merges", "message", "mgr", "mib", "minor",
+    "mirror", "missing", "mod", "mode", "module", "mon", "more", "move", "ms", "msg", "mut",
+    "n", "name", "new", "nightly", "nix", "no", "none", "not", "note", "nov", "null", "number",
+    "o", "of", "offset", "ok", "on", "one", "only", "option", "options", "or", "order",
+    "orders", "org", "os", "out", "output", "p", "page", "parse", "part", "path", "peer",
+    "pending", "platform", "png", "pod", "policy", "prepare", "process", "progress", "project",
+    "pull", "pulling", "py", "python", "r", "raw", "read", "readme", "records", "ref", "refs",
+    "refused", "regex", "region", "release", "releases", "remote", "remove", "removing",
+    "replace", "reports", "reset", "result", "results", "retrying", "return", "returned", "rm",
+    "root", "round", "rows", "rs", "run", "runner", "runners", "running", "runs", "runtime",
+    "rust", "s", "s3", "sat", "script", "scripts", "seconds", "see", "seed", "select", "server",
+    "sessions", "set", "setup", "sh", "shell", "should", "signal", "simplify", "size", "skip",
+    "skipped", "skipping", "small", "some", "source", "sql", "src", "srv", "stage", "stages",
+    "started", "stat", "static", "status", "std", "strategy", "string", "strings", "style",
+    "sun", "support", "system", "t", "table", "tag", "tar", "target", "test", "tests", "text",
+    "the", "this", "thu", "time", "timeout", "tmp", "to", "toml", "too", "tools", "total",
+    "true", "ts", "tue", "txt", "type", "union", "up", "update", "use", "user", "using", "v",
+    "v0", "v1", "validate", "value", "version", "via", "waiting", "warn", "warning", "we",
+    "web", "wed", "when", "where", "which", "will", "windows", "with", "without", "work",
+    "workers", "x", "yml", "zstd",
+];
