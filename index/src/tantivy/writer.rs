@@ -19,7 +19,7 @@ use crate::text::for_each_token;
 
 /// Memory for documents not yet in a segment; when it is full a segment is written. Not measured
 /// against other values.
-const MEMORY_BYTES: usize = 40_000_000;
+const MEMORY_BYTES: usize = 20_000_000;
 /// Segments below this many documents are merged as equals, so that small commits do not pile up.
 const SMALL_SEGMENT: u32 = 1_000;
 /// So many segments of about one size are merged into one.
