@@ -59,12 +59,14 @@ mod tests {
     #[test]
     fn the_least_used_goes_first_and_memory_is_bounded() {
         let cache = BaseCache::default();
-        let base = Arc::new(BaseDict::new(&vec![b'x'; 4 * 1024 * 1024]).unwrap());
-        for id in 0..16 {
+        const LARGEST: usize = 4 * 1024 * 1024;
+        let base = Arc::new(BaseDict::new(&vec![b'x'; LARGEST]).unwrap());
+        let room = (MAX_BYTES / LARGEST) as u64;
+        for id in 0..room {
             cache.put(id, base.clone());
         }
         assert!(cache.get(0).is_some());
-        cache.put(16, base.clone());
+        cache.put(room, base.clone());
         assert!(cache.get(0).is_some());
         assert!(cache.get(1).is_none());
         assert!(cache.inner.lock().unwrap().bytes <= MAX_BYTES);
