@@ -6,6 +6,7 @@
 
 use std::fs;
 
+use ::tantivy::index::{SegmentId, SegmentMeta};
 use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use ::tantivy::schema::Field;
 use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
@@ -130,6 +131,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Merges segments into as few as may be, which is smallest: a segment has a dictionary of its
+    /// own. Waits for it. Returns whether there was anything to merge.
+    pub fn merge(&mut self) -> Result<bool, Error> {
+        let inner = &self.index.inner;
+        let engine = &mut self.engine;
+        let merged = guard(&inner.dir, || {
+            let mut segments = inner.engine.searchable_segment_metas()?;
+            segments.sort_by_key(SegmentMeta::num_docs);
+            let mut merged = false;
+            for group in groups(&segments) {
+                merged |= group.len() > 1;
+                if group.len() > 1 {
+                    engine.merge(&group).wait()?;
+                }
+            }
+            engine.garbage_collect_files().wait()?;
+            Ok(merged)
+        })?;
+        self.write_flats();
+        Ok(merged)
+    }
+
     /// Waits for merges and gives up the lock. What was not committed is lost.
     pub fn finish(self) -> Result<(), Error> {
         let Writer { index, engine, .. } = self;
@@ -141,6 +164,24 @@ impl Writer {
     fn write_flats(&self) {
         write_flats(&self.index);
     }
+}
+
+/// Puts segments together, the smallest first, to no more documents than one may have.
+fn groups(segments: &[SegmentMeta]) -> Vec<Vec<SegmentId>> {
+    let mut groups: Vec<Vec<SegmentId>> = Vec::new();
+    let mut documents = usize::MAX;
+    for segment in segments {
+        let more = segment.num_docs() as usize;
+        documents = documents.saturating_add(more);
+        match groups.last_mut() {
+            Some(group) if documents <= MAX_MERGED_DOCUMENTS => group.push(segment.id()),
+            _ => {
+                groups.push(vec![segment.id()]);
+                documents = more;
+            }
+        }
+    }
+    groups
 }
 
 /// Writes the flat dictionaries of new segments and removes those of old ones. They only save
