@@ -120,6 +120,9 @@ fn merging_leaves_one_segment_and_the_same_answers() {
     let mut writer = index.writer().unwrap();
     assert!(writer.merge().unwrap());
     assert!(!writer.merge().unwrap());
+    let postings = |path: &PathBuf| path.extension().is_some_and(|e| e == "idx");
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(files.filter(postings).count(), 1);
     writer.finish().unwrap();
     let index = Index::open(folder.path()).unwrap();
     assert_eq!(index.candidates(&query(&["common"]), &|_| true).unwrap().segments, 1);

@@ -135,20 +135,19 @@ impl Writer {
     /// own. Waits for it. Returns whether there was anything to merge.
     pub fn merge(&mut self) -> Result<bool, Error> {
         let inner = &self.index.inner;
-        let engine = &mut self.engine;
-        let merged = guard(&inner.dir, || {
+        let groups = guard(&inner.dir, || {
             let mut segments = inner.engine.searchable_segment_metas()?;
             segments.sort_by_key(SegmentMeta::num_docs);
-            let mut merged = false;
-            for group in groups(&segments) {
-                merged |= group.len() > 1;
-                if group.len() > 1 {
-                    engine.merge(&group).wait()?;
-                }
-            }
-            engine.garbage_collect_files().wait()?;
-            Ok(merged)
+            Ok(groups(&segments))
         })?;
+        let mut merged = false;
+        for group in groups.into_iter().filter(|group| group.len() > 1) {
+            guard(&inner.dir, || self.engine.merge(&group).wait())?;
+            merged = true;
+        }
+        // Whoever reads a segment keeps its files.
+        self.index.reload()?;
+        guard(&inner.dir, || self.engine.garbage_collect_files().wait())?;
         self.write_flats();
         Ok(merged)
     }
