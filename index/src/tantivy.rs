@@ -9,6 +9,7 @@ mod blocks;
 mod candidates;
 mod directory;
 mod error;
+mod near;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
 use ::tantivy::{Directory, IndexMeta, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
 
 pub use candidates::{Candidate, Candidates, TermStats};
-pub use error::Error;
+pub use error::{Error, makes_errors_of_panics};
+pub use near::{Near, Spelling};
 pub use writer::{Document, Writer};
 
 use crate::terms::{FOLDER, Flat};

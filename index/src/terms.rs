@@ -175,6 +175,25 @@ impl Flat {
         }
     }
 
+    /// Returns the words, which are no pieces of ids, in the order of the dictionary.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.file[self.words.clone()].split(|byte| *byte == b'\n').filter(|word| !word.is_empty())
+    }
+
+    /// Tells whether some word holds the bytes; with `fold`, for which they are in lower case, in
+    /// any case of ASCII letters.
+    pub(crate) fn has(&self, bytes: &[u8], fold: bool) -> bool {
+        memmem::find(self.haystack(fold), bytes).is_some()
+    }
+
+    fn haystack(&self, fold: bool) -> &[u8] {
+        let original = &self.file[self.words.clone()];
+        match fold {
+            true => self.lower.get_or_init(|| original.to_ascii_lowercase()),
+            false => original,
+        }
+    }
+
     fn scan_pieces(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
         let mut token = [MARK; PIECE + 1];
         for (len, range) in (1..PIECE).zip(&self.pieces) {
@@ -209,10 +228,7 @@ impl Flat {
 
     fn scan_words(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
         let original = &self.file[self.words.clone()];
-        let haystack = match lookup.fold {
-            true => self.lower.get_or_init(|| original.to_ascii_lowercase()),
-            false => original,
-        };
+        let haystack = self.haystack(lookup.fold);
         let needle = needle(lookup);
         let finder = memmem::Finder::new(&needle);
         let mut at = 0;

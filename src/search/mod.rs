@@ -4,9 +4,16 @@
 //! the index does not know yet is read without it. Does not know how hits are shown.
 
 mod ask;
+mod changes;
 mod document;
 mod filter;
 mod history;
+mod image;
+mod saved;
+mod scope;
+mod tally;
+mod timeline;
+mod triage;
 mod verify;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,14 +25,19 @@ use jiff::Timestamp;
 use jobvault_index::{Candidate, Index, Matcher, Query, TermStats};
 
 use crate::model::JobId;
-pub use crate::store::catalogue::Extent;
 use crate::store::catalogue::{Condition, Order};
 use crate::store::{JobRow, Store, TraceId, TraceRow};
 use ask::Answer;
 pub use ask::Asked;
+pub use changes::{Changes, Commit};
 pub use filter::condition;
 use filter::{Allowed, first_term_free};
-pub use history::{End, History, Occurrence, history};
+pub use history::{End, History, Occurrence, Since, history};
+pub use saved::{CaseRule, Saved, SavedError, SavedFile};
+pub use scope::{Scope, near, scope};
+pub use tally::{Breakdown, By, Group, Standing, breakdown};
+pub use timeline::{Bucket, Timeline, Unit, timeline};
+pub use triage::{Diagnosis, triage};
 use verify::{Job, Verifier};
 
 /// Logs verified in the first round; later rounds double it, so that a limited search reads little.
@@ -42,6 +54,8 @@ const UNINDEXED_AT_ONCE: u32 = 500;
 pub struct Options {
     /// Hits at most; for a query without text, jobs at most. `None` for all.
     pub limit: Option<u64>,
+    /// Lines of one job at most, where more say nothing new; `None` for all.
+    pub each: Option<u64>,
     /// The oldest job first.
     pub oldest: bool,
     /// The whole expression must hold of one line.
@@ -195,6 +209,7 @@ pub async fn search_asked(
         round = (round * 2).min(most);
         let jobs = join_rows(store, now, &mut summary).await?;
         let left = options.limit.map(|l| l.saturating_sub(units(query, &summary)));
+        let left = left.into_iter().chain(options.each).min();
         let worker = verifier.clone();
         let results = tokio::task::spawn_blocking(move || worker.round(jobs, left))
             .await
@@ -338,11 +353,6 @@ async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow
         }
     }
     Ok(jobs)
-}
-
-/// Returns what there is to search, for saying so where nothing was found.
-pub async fn extent(store: &Store) -> anyhow::Result<Extent> {
-    Ok(store.catalogue().extent().await?)
 }
 
 /// Returns the newest jobs that meet filters alone, as `jobs` lists them.

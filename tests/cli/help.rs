@@ -2,11 +2,13 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "sync",
     "search",
     "first",
     "last",
+    "triage",
+    "saved",
     "show",
     "jobs",
     "status",

@@ -4,6 +4,7 @@
 mod archives;
 mod help;
 mod mistakes;
+mod questions;
 mod server;
 mod settings;
 

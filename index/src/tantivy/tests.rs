@@ -202,3 +202,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_slip_of_the_finger_finds_the_word_that_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = [
+        document(1, 1, 0, "Connection refused by peer\n"),
+        document(2, 2, 0, "connection timeout\n"),
+        document(3, 3, 0, "connections 1f2e3d4c5b\n"),
+    ];
+    let index = index(folder.path(), &documents, 1);
+    let near = |text: &str| -> Vec<String> {
+        let near = index.near(&query(&[text])).unwrap();
+        let words = near.into_iter().flat_map(|near| {
+            near.instead.into_iter().map(|s| format!("{}:{}", s.word, s.documents))
+        });
+        words.collect()
+    };
+    assert_eq!(near("conection refsued"), ["Connection:1", "connection:1", "refused:1"]);
+    assert_eq!(near("Timeout"), ["timeout:1"], "only the case is another");
+    assert!(near("onnectio").is_empty(), "it occurs");
+    assert!(near("1f2e3d4c5a").is_empty() && near("/conection/").is_empty());
+    assert!(near("zzzzzzzzzz").is_empty() && near("-\"conection\"").is_empty());
+}
