@@ -8,6 +8,7 @@ mod archive;
 mod compact;
 mod completions;
 mod coverage;
+mod export;
 mod filters;
 mod first;
 pub mod hint;
@@ -121,6 +122,8 @@ enum Command {
     Last(first::Args),
     /// Print a job's log
     Show(show::Args),
+    /// Put jobs and their logs into a zip file, with the hashes of everything
+    Export(export::Args),
     /// List archived jobs
     Jobs(jobs::Args),
     /// Say what the archive holds and what is missing
@@ -155,6 +158,7 @@ impl Cli {
             Command::Sync(args) => args.json,
             Command::Search(args) => args.is_json(),
             Command::First(args) | Command::Last(args) => args.json,
+            Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
@@ -208,6 +212,7 @@ impl Cli {
             Command::First(args) => first::run(args, End::First, context).await?,
             Command::Last(args) => first::run(args, End::Last, context).await?,
             Command::Show(args) => show::run(args, context).await?,
+            Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
