@@ -108,11 +108,21 @@ impl Packs {
             return Err(damaged(FormatError::NotAPack("too short")));
         }
         let head = self.read_at(&file, name, 0, format::MAGIC.len() as u64)?;
-        format::check_magic(&head).map_err(damaged)?;
+        self.check_version(name, &head)?;
         let trailer = self.read_at(&file, name, bytes - tail, tail)?;
         let len = format::footer_len(&trailer, bytes).map_err(damaged)?;
         let footer = self.read_at(&file, name, bytes - tail - len, len)?;
         format::decode_footer(&footer, &trailer, bytes).map_err(damaged)
+    }
+
+    /// Checks the first bytes. A version that is none of ours is believed where the file is what its name says.
+    fn check_version(&self, name: PackName, head: &[u8]) -> Result<(), PackError> {
+        match format::check_magic(head) {
+            Err(FormatError::Newer(version)) if self.check_name(name).is_ok() => {
+                Err(PackError::Newer { pack: name, version })
+            }
+            checked => checked.map_err(|source| PackError::Damaged { pack: name, source }),
+        }
     }
 
     /// Hashes the whole file and compares it with its name.
