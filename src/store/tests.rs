@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod compact;
 mod damage;
+mod harm;
 mod rebuild;
 
 use std::fs;
