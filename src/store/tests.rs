@@ -2,6 +2,7 @@
 mod compact;
 mod damage;
 mod harm;
+mod power;
 mod rebuild;
 
 use std::fs;

@@ -7,6 +7,7 @@ pub(crate) mod base;
 mod cache;
 pub(crate) mod codec;
 mod dir;
+pub(in crate::store) mod disk;
 pub(crate) mod encoders;
 pub(crate) mod format;
 pub mod ledger;
