@@ -25,6 +25,7 @@ pub use batch::{Batch, Committed, Identity, NewFrame, NewState, Received};
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
 use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
+use packs::FormatError;
 use packs::codec::BaseDict;
 use packs::format::MAX_LEDGER_BYTES;
 pub use packs::{PackError, PackName, Packs};
@@ -264,12 +265,16 @@ impl Store {
         let packs = self.packs.clone();
         let read = move || -> Result<Option<Vec<u8>>, StoreError> {
             let footer = packs.footer(name)?;
-            let Some(entry) = footer.entries.iter().find(|e| e.offset == offset) else {
-                return Ok(None);
+            let moved = || PackError::Damaged {
+                pack: name,
+                source: FormatError::Entry("no document is where the catalogue says"),
             };
+            let entry = footer.entries.iter().find(|e| e.offset == offset).ok_or_else(moved)?;
             let ledger = packs.read(name, entry, None)?;
-            let record = packs::ledger::records(&ledger).nth(index as usize);
-            Ok(record.and_then(Result::ok).map(|r| r.bytes.to_vec()))
+            let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
+            // Packs that changed places hold other documents at the same places.
+            let own = record.filter(|r| r.job == job.0 && r.kind.is_listing()).ok_or_else(moved)?;
+            Ok(Some(own.bytes.to_vec()))
         };
         tokio::task::spawn_blocking(read)
             .await

@@ -6,12 +6,13 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::PackError;
 use super::codec::{self, BaseDict};
+use super::disk::Disk;
 use super::format::{self, Entry, Footer, FormatError};
 
 /// The name of a pack: the BLAKE3 hash of all its bytes.
@@ -52,12 +53,13 @@ pub struct PackInfo {
 pub struct Packs {
     dir: PathBuf,
     tmp: PathBuf,
+    pub(in crate::store) disk: Disk,
 }
 
 impl Packs {
     /// Names the folders; nothing is created or read.
     pub(crate) fn new(dir: PathBuf, tmp: PathBuf) -> Self {
-        Self { dir, tmp }
+        Self { dir, tmp, disk: Disk::default() }
     }
 
     /// Starts the pack `number` in a temporary file.
@@ -108,11 +110,21 @@ impl Packs {
             return Err(damaged(FormatError::NotAPack("too short")));
         }
         let head = self.read_at(&file, name, 0, format::MAGIC.len() as u64)?;
-        format::check_magic(&head).map_err(damaged)?;
+        self.check_version(name, &head)?;
         let trailer = self.read_at(&file, name, bytes - tail, tail)?;
         let len = format::footer_len(&trailer, bytes).map_err(damaged)?;
         let footer = self.read_at(&file, name, bytes - tail - len, len)?;
         format::decode_footer(&footer, &trailer, bytes).map_err(damaged)
+    }
+
+    /// Checks the first bytes. A version that is none of ours is believed where the file is what its name says.
+    fn check_version(&self, name: PackName, head: &[u8]) -> Result<(), PackError> {
+        match format::check_magic(head) {
+            Err(FormatError::Newer(version)) if self.check_name(name).is_ok() => {
+                Err(PackError::Newer { pack: name, version })
+            }
+            checked => checked.map_err(|source| PackError::Damaged { pack: name, source }),
+        }
     }
 
     /// Hashes the whole file and compares it with its name.
@@ -233,14 +245,13 @@ impl PackWriter {
             path: path.clone(),
             source: e.into_error(),
         })?;
-        temp.as_file().sync_all().map_err(io("write", &path))?;
-        create_folder(&folder, &self.packs.dir)?;
-        temp.persist(&path).map_err(|e| PackError::Io {
-            action: "put in place",
-            path: path.clone(),
-            source: e.error,
-        })?;
-        sync_dir(&folder)?;
+        let disk = &self.packs.disk;
+        disk.sync_file(temp.path(), temp.as_file()).map_err(io("write", &path))?;
+        // Synced even where it was there: it may be of a writer that was killed before it could do that.
+        disk.create_folder(&folder).map_err(io("create", &folder))?;
+        disk.sync_dir(&self.packs.dir).map_err(io("write", &self.packs.dir))?;
+        disk.persist(temp, &path).map_err(io("put in place", &path))?;
+        disk.sync_dir(&folder).map_err(io("write", &folder))?;
         Ok(PackInfo { name, bytes: self.bytes })
     }
 
@@ -248,15 +259,7 @@ impl PackWriter {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         let path = self.out.get_ref().path().to_owned();
-        self.out.write_all(bytes).map_err(io("write", &path))
-    }
-}
-
-fn create_folder(folder: &Path, parent: &Path) -> Result<(), PackError> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => sync_dir(parent),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(io("create", folder)(e)),
+        self.packs.disk.write(&path, &mut self.out, bytes).map_err(io("write", &path))
     }
 }
 
@@ -269,10 +272,7 @@ impl Packs {
     /// Removes a pack; one that is not there is no fault.
     pub(crate) fn remove(&self, name: PackName) -> Result<(), PackError> {
         let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &path)(e)),
-            _ => Ok(()),
-        }
+        self.disk.remove(&path).map_err(io("remove", &path))
     }
 }
 
