@@ -138,7 +138,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     // A mistake in the query is told before the archive is looked for.
     let query = args.query.query(&mut named)?;
     let asked = Asked::open(context.index_dir(), query.clone());
-    let store = context.open().await?;
+    let store = context.open_for_search().await?;
     for job in &named {
         archive::find_job(&store, job).await?;
     }
