@@ -7,6 +7,7 @@ mod bases;
 mod capture;
 mod coverage;
 mod extent;
+mod found;
 pub(crate) mod frames;
 mod provenance;
 mod query;
