@@ -9,13 +9,13 @@ mod document;
 mod filter;
 mod history;
 mod image;
+mod order;
+mod pool;
 mod saved;
 mod scope;
 mod tally;
 mod timeline;
 mod triage;
-mod order;
-mod pool;
 mod verify;
 
 use std::collections::BTreeMap;
