@@ -19,6 +19,11 @@ impl Context<'_> {
         Ok(Store::open(&self.config.archive).await?)
     }
 
+    /// Opens the archive for reading what a search finds.
+    pub(super) async fn open_for_search(&self) -> anyhow::Result<Store> {
+        Ok(Store::open_for_search(&self.config.archive).await?)
+    }
+
     /// Returns where the full-text index is, for opening it while the archive is opened.
     pub(super) fn index_dir(&self) -> PathBuf {
         Store::index_dir_of(&self.config.archive)

@@ -157,9 +157,10 @@ fn of_store(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         CatalogueError::Newer { .. } => Some("use the newer jobvault that wrote it"),
         _ => None,
     };
-    let pack = |e: &PackError| match e.is_damage() {
-        true => Some("jobvault verify names every job that is damaged"),
-        false => None,
+    let pack = |e: &PackError| match e {
+        PackError::Newer { .. } => Some("use the newer jobvault that wrote it"),
+        e if e.is_damage() => Some("jobvault verify names every job that is damaged"),
+        _ => None,
     };
     if let Some(other) = cause.downcast_ref::<OtherHost>() {
         return Some(match other.asked.is_empty() {

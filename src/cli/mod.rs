@@ -9,6 +9,7 @@ mod bar;
 mod compact;
 mod completions;
 mod coverage;
+mod export;
 mod filters;
 mod first;
 pub mod hint;
@@ -134,6 +135,8 @@ enum Command {
     Saved(saved::Args),
     /// Print a job's log
     Show(show::Args),
+    /// Put jobs and their logs into a zip file, with the hashes of everything
+    Export(export::Args),
     /// List archived jobs
     Jobs(jobs::Args),
     /// Say what the archive holds and what is missing
@@ -170,6 +173,7 @@ impl Cli {
             Command::First(args) | Command::Last(args) => args.json,
             Command::Triage(args) => args.json,
             Command::Saved(args) => args.json,
+            Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
@@ -251,6 +255,7 @@ impl Cli {
             Command::Triage(args) => triage::run(args, context).await?,
             Command::Saved(args) => saved::run(args, context)?,
             Command::Show(args) => show::run(args, context).await?,
+            Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,

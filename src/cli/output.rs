@@ -199,6 +199,11 @@ impl Out {
         Ok(self.data.write_all(bytes)?)
     }
 
+    /// Returns standard output for what writes bytes as it goes.
+    pub fn writer(&mut self) -> impl Write + use<'_> {
+        &mut self.data
+    }
+
     /// Writes a line.
     pub fn line(&mut self, line: impl AsRef<[u8]>) -> Result<(), OutputError> {
         self.start_pager();

@@ -196,7 +196,7 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
         return tally::run(tally, &query, &options, shown, &mut context).await;
     }
     let asked = Asked::open(context.index_dir(), query.clone());
-    let store = context.open().await?;
+    let store = context.open_for_search().await?;
     archive::find_jobs(&store, &named).await?;
     let summary = show(&args, &query, &options, &store, asked, &mut context).await?;
     if args.output.explain {

@@ -2,7 +2,7 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: &[&str] = &[
     "sync",
     "search",
     "first",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 13] = [
     "triage",
     "saved",
     "show",
+    "export",
     "jobs",
     "status",
     "verify",
@@ -39,7 +40,7 @@ fn each_command_explains_itself() {
         assert!(help.stdout.contains("Usage: jobvault"), "{command}: {}", help.stdout);
         assert!(!help.stdout.contains("\n\n\n"), "{command}: {}", help.stdout);
     }
-    for command in ["sync", "search", "first", "last", "show", "jobs"] {
+    for command in ["sync", "search", "first", "last", "show", "export", "jobs"] {
         assert!(home.run(&[command, "-h"]).stdout.contains("Examples:\n"), "{command}");
     }
 }

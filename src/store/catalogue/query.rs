@@ -10,7 +10,7 @@ use crate::model::{JobId, ProjectId, TraceState};
 use crate::store::packs::PackName;
 
 /// Ids looked up in one statement.
-const IDS_PER_STATEMENT: usize = 1000;
+pub(super) const IDS_PER_STATEMENT: usize = 1000;
 
 /// What a condition on jobs looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
