@@ -9,6 +9,7 @@ pub(crate) mod codec;
 mod dir;
 pub(crate) mod encoders;
 pub(crate) mod format;
+mod ids;
 pub mod ledger;
 pub(crate) mod shapes;
 mod stamps;
