@@ -110,8 +110,9 @@ pub(crate) fn split(text: &[u8], known: &Known) -> Option<Split> {
     ids.sort_unstable_by_key(|id| id.start);
     let split = Split { surely, ..take_out(text, &ids, &placeholders(text, &ids)) };
     let coding = split.parts().concat();
-    (coding.len() < text.len() && join(&coding, text.len()).as_deref() == Some(text))
-        .then_some(split)
+    let mut joined = Vec::new();
+    let comes_back = join(&coding, text.len(), &mut joined).is_some() && joined == text;
+    (comes_back && coding.len() < text.len()).then_some(split)
 }
 
 /// Keeps ids that are there once and are not known. Of those that are, one in 300 or so is taken for two.
@@ -209,8 +210,8 @@ impl Form {
     }
 }
 
-/// Puts the ids back; `None` where the coding is none or gives more than `room` bytes.
-pub(crate) fn join(coding: &[u8], room: usize) -> Option<Vec<u8>> {
+/// Puts the ids back and appends the text to `out`; `None` where the coding is none or gives more than `room` bytes.
+pub(crate) fn join(coding: &[u8], room: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut reader = Reader::new(coding);
     let [count, body, decimals] = [reader.size()?, reader.size()?, reader.size()?];
     let (listed, _) = reader.bytes(count.checked_mul(2)?)?.as_chunks::<2>();
@@ -222,11 +223,12 @@ pub(crate) fn join(coding: &[u8], room: usize) -> Option<Vec<u8>> {
         *forms.get_mut(usize::from(*byte))? = Some(*form);
     }
     let end = forms.iter().rposition(Option::is_some).map_or(0, |last| last as u8 + 1);
-    let mut out = Vec::with_capacity(room);
+    out.reserve(room);
+    let most = out.len() + room;
     loop {
         let at = first_below(rest, end);
         let (text, after) = rest.split_at(at.unwrap_or(rest.len()));
-        if out.len() + text.len() + usize::from(at.is_some()) > room {
+        if out.len() + text.len() + usize::from(at.is_some()) > most {
             return None;
         }
         out.extend_from_slice(text);
@@ -238,7 +240,7 @@ pub(crate) fn join(coding: &[u8], room: usize) -> Option<Vec<u8>> {
         };
         let form = Form::of(code);
         let from = out.len();
-        if from + form.text_bytes() > room {
+        if from + form.text_bytes() > most {
             return None;
         }
         let (id, others) = match form {
@@ -264,7 +266,7 @@ pub(crate) fn join(coding: &[u8], room: usize) -> Option<Vec<u8>> {
             }),
         }
     }
-    (decimals.is_empty() && packed.is_empty()).then_some(out)
+    (decimals.is_empty() && packed.is_empty()).then_some(())
 }
 
 /// Returns where the first byte below `end`, at most 128, is. Looks at eight at a time.

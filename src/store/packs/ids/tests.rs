@@ -13,6 +13,13 @@ fn uuid(seed: u64) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+fn join(coding: &[u8], room: usize) -> Option<Vec<u8>> {
+    let mut out = b"before".to_vec();
+    super::join(coding, room, &mut out)?;
+    assert!(out.starts_with(b"before"));
+    Some(out.split_off(6))
+}
+
 fn comes_back(text: &str, known: &Known) -> Split {
     let split = split(text.as_bytes(), known).expect("most of it are ids");
     assert_eq!(join(&split.parts().concat(), text.len()).unwrap(), text.as_bytes());
