@@ -198,7 +198,7 @@ fn encode(
                 encoders.with_base(id).expect("it was just made")
             }
         };
-        stored[at] = encoder.encode(frames[at].payload.bytes()).map_err(compress)?;
+        stored[at] = encoder.encode_frame(&frames[at].payload).map_err(compress)?;
     }
     Ok(stored)
 }

@@ -11,6 +11,7 @@ mod dir;
 pub(in crate::store) mod disk;
 pub(crate) mod encoders;
 pub(crate) mod format;
+mod ids;
 pub mod ledger;
 pub(crate) mod shapes;
 mod stamps;
