@@ -1,6 +1,8 @@
 //! Search through the library: what it answers for an archive that was synced.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bounds;
+
 use jiff::Timestamp;
 use jobvault::search::{End, History, history};
 use jobvault_index::{Case, Index, Query};
