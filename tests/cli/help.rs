@@ -2,11 +2,13 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: &[&str] = &[
     "sync",
     "search",
     "first",
     "last",
+    "triage",
+    "saved",
     "show",
     "export",
     "jobs",

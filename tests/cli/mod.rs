@@ -5,6 +5,7 @@ mod archives;
 mod export;
 mod help;
 mod mistakes;
+mod questions;
 mod server;
 mod settings;
 

@@ -1,7 +1,11 @@
 //! Search through the library: what it answers for an archive that was synced.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alive;
 mod bounds;
+mod damage;
+mod exact;
+mod questions;
 
 use jiff::Timestamp;
 use jobvault::search::{End, History, history};

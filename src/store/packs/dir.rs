@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::PackError;
-use super::codec::{self, BaseDict};
+use super::codec::{Base, Decoder};
+use super::decoders::{Decoders, Reading};
 use super::disk::Disk;
 use super::format::{self, Entry, Footer, FormatError};
 
@@ -54,12 +55,13 @@ pub struct Packs {
     dir: PathBuf,
     tmp: PathBuf,
     pub(in crate::store) disk: Disk,
+    decoders: Decoders,
 }
 
 impl Packs {
     /// Names the folders; nothing is created or read.
     pub(crate) fn new(dir: PathBuf, tmp: PathBuf) -> Self {
-        Self { dir, tmp, disk: Disk::default() }
+        Self { dir, tmp, disk: Disk::default(), decoders: Decoders::default() }
     }
 
     /// Starts the pack `number` in a temporary file.
@@ -92,12 +94,46 @@ impl Packs {
         &self,
         name: PackName,
         entry: &Entry,
-        base: Option<&BaseDict>,
+        base: Option<&Base>,
     ) -> Result<Vec<u8>, PackError> {
+        let mut content = Vec::new();
+        self.read_into(name, entry, base, &mut content)?;
+        Ok(content)
+    }
+
+    /// As [`Packs::read`], at the end of `out`, which is as before where it fails.
+    pub(crate) fn read_into(
+        &self,
+        name: PackName,
+        entry: &Entry,
+        base: Option<&Base>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PackError> {
+        self.decoding(name, entry, |reading| {
+            reading.decoder.decode(entry, &reading.stored, base, out)
+        })
+    }
+
+    /// Reads a base for decoding frames against it, its hash unchecked.
+    pub(crate) fn read_base(&self, name: PackName, entry: &Entry) -> Result<Base, PackError> {
+        self.decoding(name, entry, |reading| reading.decoder.base(entry, &reading.stored))
+    }
+
+    /// Reads the stored bytes of an entry and has them decoded.
+    fn decoding<T>(
+        &self,
+        name: PackName,
+        entry: &Entry,
+        decode: impl FnOnce(&mut Reading) -> Result<T, FormatError>,
+    ) -> Result<T, PackError> {
+        let damaged = |source| PackError::Damaged { pack: name, source };
         let file = self.open(name)?;
-        let stored = self.read_at(&file, name, entry.offset, entry.stored_bytes)?;
-        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, base)
-            .map_err(|source| PackError::Damaged { pack: name, source })
+        let read = self.decoders.with(|reading| {
+            let (at, len) = (entry.offset, entry.stored_bytes);
+            self.read_at(&file, name, at, len, &mut reading.stored)?;
+            decode(reading).map_err(damaged)
+        });
+        read.map_err(damaged)?
     }
 
     /// Reads a pack's footer, checking magic and checksum.
@@ -109,11 +145,15 @@ impl Packs {
         if bytes < format::MAGIC.len() as u64 + tail {
             return Err(damaged(FormatError::NotAPack("too short")));
         }
-        let head = self.read_at(&file, name, 0, format::MAGIC.len() as u64)?;
+        let read = |at, len| {
+            let mut bytes = Vec::new();
+            self.read_at(&file, name, at, len, &mut bytes).map(|()| bytes)
+        };
+        let head = read(0, format::MAGIC.len() as u64)?;
         self.check_version(name, &head)?;
-        let trailer = self.read_at(&file, name, bytes - tail, tail)?;
+        let trailer = read(bytes - tail, tail)?;
         let len = format::footer_len(&trailer, bytes).map_err(damaged)?;
-        let footer = self.read_at(&file, name, bytes - tail - len, len)?;
+        let footer = read(bytes - tail - len, len)?;
         format::decode_footer(&footer, &trailer, bytes).map_err(damaged)
     }
 
@@ -166,22 +206,23 @@ impl Packs {
         })
     }
 
+    /// Reads a part of a pack into `out`, in the place of what it held.
     fn read_at(
         &self,
         file: &File,
         name: PackName,
         at: u64,
         len: u64,
-    ) -> Result<Vec<u8>, PackError> {
+        out: &mut Vec<u8>,
+    ) -> Result<(), PackError> {
         let path = self.path(name);
         let size = file.metadata().map_err(io("read", &path))?.len();
         if at.checked_add(len).is_none_or(|end| end > size) {
             let source = FormatError::Entry("the pack is cut off before its end");
             return Err(PackError::Damaged { pack: name, source });
         }
-        let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, at).map_err(io("read", &path))?;
-        Ok(bytes)
+        out.resize(len as usize, 0);
+        file.read_exact_at(out, at).map_err(io("read", &path))
     }
 }
 
@@ -212,9 +253,15 @@ impl PackWriter {
         let mut stored = vec![0; entry.stored_bytes as usize];
         let file = self.out.get_ref().as_file();
         file.read_exact_at(&mut stored, entry.offset).map_err(io("read", &path))?;
-        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, None).map_err(|source| {
-            PackError::Io { action: "read back", path, source: std::io::Error::other(source) }
-        })
+        let mut content = Vec::new();
+        Decoder::new()
+            .and_then(|mut decoder| decoder.decode(entry, &stored, None, &mut content))
+            .map_err(|source| PackError::Io {
+            action: "read back",
+            path,
+            source: std::io::Error::other(source),
+        })?;
+        Ok(content)
     }
 
     /// Returns how many bytes the pack has so far.

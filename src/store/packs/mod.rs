@@ -6,6 +6,7 @@
 pub(crate) mod base;
 mod cache;
 pub(crate) mod codec;
+mod decoders;
 mod dir;
 pub(in crate::store) mod disk;
 pub(crate) mod encoders;
