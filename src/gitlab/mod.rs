@@ -14,6 +14,8 @@ mod call;
 mod clock;
 mod counts;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod headers;
 mod http;
 mod jobs;

@@ -8,6 +8,8 @@ pub mod catalogue;
 pub mod check;
 pub mod compact;
 mod filler;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod lock;
 mod marker;
 pub mod packs;

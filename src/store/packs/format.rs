@@ -22,8 +22,9 @@ pub const MAX_FRAME_BYTES: u64 = 4 * 1024 * 1024 + 128 * 1024;
 pub const MAX_BASE_BYTES: u64 = 4 * 1024 * 1024;
 /// A ledger never exceeds this; the bound is that of one JSON answer with room for its neighbours.
 pub const MAX_LEDGER_BYTES: u64 = 80 * 1024 * 1024;
-/// A footer never exceeds this; at about 50 bytes an entry it holds five million entries.
-pub const MAX_FOOTER_BYTES: u64 = 256 * 1024 * 1024;
+/// A footer never exceeds this. At about 60 bytes an entry it lists half a million, as of a log of 64 GiB; read into
+/// memory it takes four times as much.
+pub const MAX_FOOTER_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why bytes are not a pack, a footer or an entry of format v1.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
