@@ -261,8 +261,8 @@ impl Verifier {
         let rest = trace.frames.get(start + 1..).unwrap_or_default();
         let frames = start..start + 1 + rest.iter().take_while(|f| f.continues).count();
         let mut raw = Vec::new();
-        for frame in trace.frames.get(frames.clone()).unwrap_or_default() {
-            let piece = self.store.read_frame(frame)?;
+        for index in frames.clone().filter(|index| *index < trace.frames.len()) {
+            let piece = self.store.read_piece(trace, index)?;
             // Nearly every document is one frame, whose bytes need not be copied.
             match raw.is_empty() {
                 true => raw = piece,

@@ -63,6 +63,12 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// Returns whether SQLite finds nothing wrong with the file. Reads all of it.
+    pub async fn is_sound(&self) -> bool {
+        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)");
+        found.fetch_one(&self.pool).await.is_ok_and(|found| found == "ok")
+    }
+
     async fn answers(&self) -> bool {
         sqlx::query("SELECT 1 FROM sqlite_master LIMIT 1").fetch_optional(&self.pool).await.is_ok()
     }

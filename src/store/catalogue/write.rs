@@ -55,6 +55,8 @@ pub(crate) struct PackRow {
     pub(crate) id: u64,
     pub(crate) name: [u8; 32],
     pub(crate) bytes: u64,
+    /// Entries in it.
+    pub(crate) entries: u64,
     pub(crate) at: Timestamp,
     pub(crate) compacted: bool,
 }
@@ -148,11 +150,12 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
 /// Inserts the row of a pack.
 pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO packs (id, name, bytes, created_at, compacted) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO packs (id, name, bytes, entries, created_at, compacted) VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(pack.id as i64)
     .bind(&pack.name[..])
     .bind(pack.bytes as i64)
+    .bind(pack.entries as i64)
     .bind(pack.at.as_microsecond())
     .bind(pack.compacted)
     .execute(&mut **tx)

@@ -51,7 +51,7 @@ async fn put_pipelines(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Err
         });
         sql.push(
             " ON CONFLICT (id) DO UPDATE SET updated_at = coalesce(excluded.updated_at, updated_at), \
-             to_ask = excluded.to_ask",
+             to_ask = excluded.to_ask, apart = max(apart, excluded.apart)",
         );
         sql.build().execute(&mut **tx).await?;
     }

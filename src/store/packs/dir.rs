@@ -98,6 +98,12 @@ impl Packs {
             .map_err(|source| PackError::Damaged { pack: name, source })
     }
 
+    /// Reads the stored bytes of an entry as they are, unverified.
+    pub(crate) fn stored(&self, name: PackName, entry: &Entry) -> Result<Vec<u8>, PackError> {
+        let file = self.open(name)?;
+        self.read_at(&file, name, entry.offset, entry.stored_bytes)
+    }
+
     /// Reads a pack's footer, checking magic and checksum.
     pub fn footer(&self, name: PackName) -> Result<Footer, PackError> {
         let damaged = |source| PackError::Damaged { pack: name, source };

@@ -9,6 +9,7 @@ CREATE TABLE packs (
     id INTEGER PRIMARY KEY,
     name BLOB NOT NULL UNIQUE,
     bytes INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     -- Written by compaction.
     compacted INTEGER NOT NULL DEFAULT 0,
