@@ -88,7 +88,7 @@ impl Catalogue {
     pub(crate) async fn traces_by_series(&self) -> Result<Vec<(TraceId, u64)>, CatalogueError> {
         let ids: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT t.id, coalesce(j.project, 0) FROM traces t LEFT JOIN jobs j ON j.id = t.job \
-             ORDER BY j.project, j.name, t.id",
+             ORDER BY j.project, j.name_id, t.id",
         )
         .fetch_all(&self.pool)
         .await
@@ -131,7 +131,7 @@ impl Catalogue {
     /// A row that cannot be read refers to who knows what: then `None`.
     pub(crate) async fn referenced_packs(&self) -> Result<Option<BTreeSet<u64>>, CatalogueError> {
         let docs: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM jobs WHERE doc_pack IS NOT NULL")
+            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM job_rows WHERE doc_pack IS NOT NULL")
                 .fetch_all(&self.pool)
                 .await
                 .map_err(self.failed("read"))?;
@@ -171,7 +171,7 @@ impl Catalogue {
         }
         for moved in &switch.documents {
             sqlx::query(
-                "UPDATE jobs SET doc_pack = ?, doc_offset = ?, doc_index = ? \
+                "UPDATE job_rows SET doc_pack = ?, doc_offset = ?, doc_index = ? \
                  WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?",
             )
             .bind(switch.pack.id as i64)
