@@ -2,6 +2,7 @@
 mod care;
 mod cli;
 mod crash;
+mod formats;
 mod gitlab;
 mod layers;
 mod search;

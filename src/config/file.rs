@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) host: Option<String>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) searches: Option<PathBuf>,
     #[serde(default)]
     pub(super) projects: Vec<String>,
     pub(super) concurrency: Option<usize>,
@@ -52,9 +53,9 @@ impl File {
         if file.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err(at_key("rate", "rate is not a positive number of requests a second"));
         }
-        for own in
-            [&mut file.archive, &mut file.token_file, &mut file.ca_file].into_iter().flatten()
-        {
+        let paths =
+            [&mut file.archive, &mut file.token_file, &mut file.ca_file, &mut file.searches];
+        for own in paths.into_iter().flatten() {
             *own = meant(std::mem::take(own), path, home);
         }
         file.path = path.to_owned();

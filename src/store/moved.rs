@@ -3,7 +3,7 @@
 //! Costs nothing where nothing moved. Knows where to look again, and does so once.
 
 use super::catalogue::{Access, Catalogue};
-use super::{Frame, PackError, Store, StoreError, TraceId, TraceRow, packs};
+use super::{FormatError, Frame, PackError, Store, StoreError, TraceId, TraceRow, packs};
 use crate::model::JobId;
 
 impl Store {
@@ -26,12 +26,16 @@ impl Store {
         let packs = self.packs.clone();
         let read = move || -> Result<Option<Vec<u8>>, StoreError> {
             let footer = packs.footer(name)?;
-            let Some(entry) = footer.entries.iter().find(|e| e.offset == offset) else {
-                return Ok(None);
+            let moved = || PackError::Damaged {
+                pack: name,
+                source: FormatError::Entry("no document is where the catalogue says"),
             };
+            let entry = footer.entries.iter().find(|e| e.offset == offset).ok_or_else(moved)?;
             let ledger = packs.read(name, entry, None)?;
-            let record = packs::ledger::records(&ledger).nth(index as usize);
-            Ok(record.and_then(Result::ok).map(|r| r.bytes.to_vec()))
+            let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
+            // Packs that changed places hold other documents at the same places.
+            let own = record.filter(|r| r.job == job.0 && r.kind.is_listing()).ok_or_else(moved)?;
+            Ok(Some(own.bytes.to_vec()))
         };
         tokio::task::spawn_blocking(read)
             .await
@@ -46,12 +50,28 @@ impl Store {
     ///
     /// Where the trace has no such frame.
     pub fn read_piece(&self, trace: &TraceRow, index: usize) -> Result<Vec<u8>, StoreError> {
+        let mut piece = Vec::new();
+        self.append_piece(trace, index, &mut piece)?;
+        Ok(piece)
+    }
+
+    /// As [`Store::read_piece`], at the end of `out`, which is as before where it fails. Blocks.
+    ///
+    /// # Panics
+    ///
+    /// Where the trace has no such frame.
+    pub fn append_piece(
+        &self,
+        trace: &TraceRow,
+        index: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         let frame = &trace.frames[index];
-        match self.read_frame(frame) {
+        match self.append_frame(frame, out) {
             Err(e) if e.may_have_moved() => {
                 let moved = self.look_again(trace.id).and_then(|frames| frames.get(index).cloned());
                 match moved.filter(|moved| moved.hash == frame.hash) {
-                    Some(moved) => self.read_frame(&moved),
+                    Some(moved) => self.append_frame(&moved, out),
                     None => Err(e),
                 }
             }

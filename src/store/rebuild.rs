@@ -136,9 +136,8 @@ pub async fn build(
         }
     }
     replay.finish(found.damaged.is_empty()).await?;
-    let sources: Vec<_> = store.catalogue.live_packs().await?;
-    let sources: Vec<_> = sources.into_iter().filter(|p| !p.compacted).collect();
-    supersede(&store, &sources, now).await?;
+    let live = store.catalogue.live_packs().await?;
+    supersede(&store, &live, now).await?;
     Ok(Rebuilding { store, path, found })
 }
 
@@ -288,6 +287,10 @@ fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> V
         let place = &entry.place;
         let key = (place.trace, place.job);
         let frames = open.entry(key).or_default();
+        if place.raw_offset == 0 {
+            // What stands before is left of a try that failed; its number was given again.
+            frames.clear();
+        }
         let at: u64 = frames.iter().map(|f| f.raw_bytes).sum();
         if at != place.raw_offset {
             open.remove(&key);

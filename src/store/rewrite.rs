@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::catalogue::{LivePack, PackRow, Switch};
+use super::packs::codec::Base;
 use super::packs::ledger::{self, Record, RecordKind};
 use super::packs::{Entry, Footer, Kind, PackWriter};
 use super::segment::entry;
@@ -166,10 +167,7 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn base(
-        &self,
-        hash: [u8; 32],
-    ) -> Result<std::sync::Arc<super::packs::codec::BaseDict>, StoreError> {
+    fn base(&self, hash: [u8; 32]) -> Result<std::sync::Arc<Base>, StoreError> {
         let id = self.store.places.base_of_hash(&hash).ok_or(StoreError::NoBase(0))?;
         self.store.base(id)
     }

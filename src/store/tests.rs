@@ -2,6 +2,8 @@
 mod care;
 mod compact;
 mod damage;
+mod harm;
+mod power;
 mod rebuild;
 
 use std::fs;

@@ -42,7 +42,7 @@ use crate::store::Store;
 pub use options::{Everything, Options};
 pub use plan::{Planned, plan};
 pub use rebuild::{Rebuilding, rebuild};
-pub use reindex::{catch_up, reindex};
+pub use reindex::{catch_up, merge, reindex};
 pub use repair::{Repaired, repair};
 use run::Run;
 use scope::Listed;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archives;
+mod export;
 mod help;
 mod mistakes;
+mod questions;
 mod server;
 mod settings;
 

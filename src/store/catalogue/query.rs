@@ -10,7 +10,7 @@ use crate::model::{JobId, ProjectId};
 use crate::store::packs::PackName;
 
 /// Ids looked up in one statement.
-const IDS_PER_STATEMENT: usize = 1000;
+pub(super) const IDS_PER_STATEMENT: usize = 1000;
 
 /// What a condition on jobs looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Column {
         })
     }
 
-    fn sql(self) -> &'static str {
+    pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Project => "p.path",
             Self::Name => "j.name",
@@ -89,6 +89,8 @@ impl Column {
 pub enum Condition {
     /// The column's text fits a glob of `*` and `?`; any other character stands for itself.
     Glob(Column, String),
+    /// The column's text is this one.
+    Is(Column, String),
     /// The column's number lies between both, ends included.
     Between(Column, i64, i64),
     /// The condition does not hold.
@@ -108,7 +110,7 @@ pub enum Order {
     Oldest,
 }
 
-fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
+pub(super) fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
     match condition {
         Condition::Glob(column, glob) => {
             // SQLite's GLOB knows classes as well; a bracket of ours is only a bracket.
@@ -123,6 +125,20 @@ fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
                     .push("), 0)"),
                 None => {
                     sql.push("coalesce(").push(column.sql()).push(" GLOB ").push_bind(glob);
+                    sql.push(", 0)")
+                }
+            };
+        }
+        Condition::Is(column, text) => {
+            match column.word() {
+                Some(word) => sql
+                    .push("coalesce(")
+                    .push(word)
+                    .push(" = (SELECT id FROM words WHERE text = ")
+                    .push_bind(text.clone())
+                    .push("), 0)"),
+                None => {
+                    sql.push("coalesce(").push(column.sql()).push(" = ").push_bind(text.clone());
                     sql.push(", 0)")
                 }
             };
