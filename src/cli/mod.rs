@@ -21,7 +21,9 @@ mod problem;
 mod progress;
 mod prune;
 mod query;
+mod rebuild;
 mod reindex;
+mod repair;
 mod saved;
 mod search;
 mod show;
@@ -145,6 +147,10 @@ enum Command {
     Coverage(coverage::Args),
     /// Check every stored byte
     Verify(verify::Args),
+    /// Fetch damaged logs again from GitLab
+    Repair(repair::Args),
+    /// Make catalogue and index anew from the packs alone
+    Rebuild(rebuild::Args),
     /// Build the full-text index anew
     Reindex(reindex::Args),
     /// Make the packs smaller, like logs beside like
@@ -178,6 +184,8 @@ impl Cli {
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
+            Command::Repair(args) => args.json,
+            Command::Rebuild(args) => args.json,
             Command::Compact(args) => args.json,
             Command::Prune(args) => args.json,
             Command::Show(_) | Command::Reindex(_) | Command::Completions(_) | Command::Man(_) => {
@@ -188,7 +196,10 @@ impl Cli {
 
     /// Tells whether the command only reads the archive, and so waits for one thing at a time.
     pub fn is_light(&self) -> bool {
-        !matches!(&self.command, Command::Sync(_) | Command::Reindex(_))
+        !matches!(
+            &self.command,
+            Command::Sync(_) | Command::Repair(_) | Command::Rebuild(_) | Command::Reindex(_)
+        )
     }
 
     /// Returns what to log: the flags' wish, or `None` where they say nothing.
@@ -242,8 +253,10 @@ impl Cli {
         }
         let mut flags =
             Flags { archive: self.global.archive, config: self.global.config, ..Flags::default() };
-        if let Command::Sync(args) = &self.command {
-            args.add_to(&mut flags)?;
+        match &self.command {
+            Command::Sync(args) => args.add_to(&mut flags)?,
+            Command::Repair(args) => args.add_to(&mut flags),
+            _ => {}
         }
         let config = Config::load(flags, env)?;
         let context = Context { config, out, now };
@@ -260,6 +273,8 @@ impl Cli {
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,
+            Command::Repair(args) => repair::run(args, context).await?,
+            Command::Rebuild(args) => rebuild::run(args, context).await?,
             Command::Reindex(args) => reindex::run(args, context).await?,
             Command::Compact(args) => compact::run(args, context).await?,
             Command::Prune(args) => prune::run(args, context).await?,

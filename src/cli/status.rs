@@ -12,10 +12,10 @@ use super::{Context, Exit, units};
 use crate::export::sanitise;
 use crate::model::TraceState;
 use crate::store::Store;
-use crate::store::catalogue::{Column, Condition, ProjectRow};
+use crate::store::catalogue::ProjectRow;
 use crate::sync::HOST_KEY;
 
-/// More projects than this are only counted, because each costs a look into the catalogue.
+/// More projects than this are only counted.
 const MAX_PROJECTS: usize = 20;
 /// Reasons for missing logs that are named.
 const MAX_REASONS: usize = 10;
@@ -142,12 +142,12 @@ async fn print_projects(
     if projects.len() > MAX_PROJECTS {
         return Ok(());
     }
-    let mut rows = Vec::new();
-    for project in projects {
-        let of = Condition::Glob(Column::Project, project.path.clone());
-        let jobs = store.catalogue().job_ids(&of).await?.len();
-        rows.push(vec![format!("  {jobs}"), sanitise(&project.path)]);
-    }
+    let jobs: BTreeMap<_, _> = store.catalogue().project_jobs().await?.into_iter().collect();
+    let row = |project: &ProjectRow| {
+        let jobs = jobs.get(&project.id).copied().unwrap_or_default();
+        vec![format!("  {jobs}"), sanitise(&project.path)]
+    };
+    let rows: Vec<_> = projects.iter().map(row).collect();
     let lines = table::table(&rows, &[Align::Right, Align::Left], |_, _, cell| cell.to_owned());
     Ok(lines.iter().try_for_each(|line| out.line(line))?)
 }

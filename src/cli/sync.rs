@@ -144,7 +144,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
 }
 
 /// Returns the server: the one configured, else the one the archive is of.
-async fn host(context: &Context<'_>) -> anyhow::Result<Url> {
+pub(super) async fn host(context: &Context<'_>) -> anyhow::Result<Url> {
     if let Some(host) = &context.config.host {
         return Ok(host.clone());
     }
@@ -201,7 +201,11 @@ fn on_host(project: ProjectAddress, host: &Url) -> anyhow::Result<ProjectRef> {
     })
 }
 
-fn client(context: &Context<'_>, host: Url, token: Option<Token>) -> anyhow::Result<Client> {
+pub(super) fn client(
+    context: &Context<'_>,
+    host: Url,
+    token: Option<Token>,
+) -> anyhow::Result<Client> {
     let auth = match token {
         None => Auth::Anonymous,
         Some(Token::Private(secret)) => Auth::PrivateToken(secret),
@@ -215,7 +219,7 @@ fn client(context: &Context<'_>, host: Url, token: Option<Token>) -> anyhow::Res
 }
 
 /// Opens the index. Where there is none it is begun, where it cannot be used it is built anew.
-async fn open_index(store: &Store, context: &mut Context<'_>) -> anyhow::Result<Index> {
+pub(super) async fn open_index(store: &Store, context: &mut Context<'_>) -> anyhow::Result<Index> {
     let dir = store.index_dir();
     match Index::open(&dir) {
         Ok(index) => Ok(index),

@@ -323,8 +323,8 @@ impl<'a> Log<'a> {
     fn read(store: &Store, trace: &'a TraceRow) -> Result<Self, AddError> {
         let mut held = (trace.raw_bytes <= HELD_BYTES).then(Vec::new);
         let mut hasher = blake3::Hasher::new();
-        for frame in &trace.frames {
-            let raw = store.read_frame(frame)?;
+        for frame in 0..trace.frames.len() {
+            let raw = store.read_piece(trace, frame)?;
             hasher.update(&raw);
             if let Some(held) = &mut held {
                 held.extend_from_slice(&raw);
@@ -340,8 +340,8 @@ impl<'a> Log<'a> {
         if let Some(held) = &self.held {
             return Ok(out.write_all(held)?);
         }
-        for frame in &self.trace.frames {
-            out.write_all(&store.read_frame(frame)?)?;
+        for frame in 0..self.trace.frames.len() {
+            out.write_all(&store.read_piece(self.trace, frame)?)?;
         }
         Ok(())
     }
@@ -351,12 +351,13 @@ impl<'a> Log<'a> {
         let mut plain = trace::Plain::default();
         for document in self.trace.documents() {
             let mut raw = Vec::new();
-            for frame in &self.trace.frames[document] {
+            for index in document {
+                let frame = &self.trace.frames[index];
                 match &self.held {
                     Some(held) => raw.extend_from_slice(
                         &held[frame.raw_offset as usize..][..frame.raw_bytes as usize],
                     ),
-                    None => raw.extend(store.read_frame(frame)?),
+                    None => raw.extend(store.read_piece(self.trace, index)?),
                 }
             }
             trace::plain_into(&raw, &mut plain);

@@ -49,6 +49,13 @@ pub fn read_job(document: &[u8]) -> Option<crate::model::Job> {
     Some(wire::object(text).ok()?.value)
 }
 
+/// Reads a bridge's document as an archive keeps it; `None` where it is none.
+#[must_use]
+pub fn read_bridge(document: &[u8]) -> Option<crate::model::Bridge> {
+    let text = std::str::from_utf8(document).ok()?;
+    Some(wire::object(text).ok()?.value)
+}
+
 /// A client of one GitLab instance. Clones share connections, pace and counts.
 #[derive(Clone)]
 pub struct Client {

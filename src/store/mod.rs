@@ -12,10 +12,13 @@ mod filler;
 pub mod fuzz;
 mod lock;
 mod marker;
+mod moved;
 pub mod packs;
 mod places;
 pub mod prune;
 pub mod rebuild;
+pub mod repair;
+mod rewrite;
 mod segment;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +35,9 @@ use packs::format::{FormatError, MAX_LEDGER_BYTES};
 pub use packs::{PackError, PackName, Packs};
 
 use crate::model::JobId;
+
+/// The key under which the catalogue keeps the address of the one server that the archive is of.
+pub const HOST_KEY: &str = "host";
 
 /// Why an archive cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -306,31 +312,6 @@ impl Store {
 
     fn name(&self, pack: u64) -> Result<PackName, StoreError> {
         self.places.name(pack).ok_or(StoreError::NoPack(pack))
-    }
-
-    /// Returns the newest document of a job as the server sent it, or `None` where the archive has none.
-    pub async fn document(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((pack, offset, index)) = self.catalogue.document(job).await? else {
-            return Ok(None);
-        };
-        let name = self.name(pack)?;
-        let packs = self.packs.clone();
-        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
-            let footer = packs.footer(name)?;
-            let moved = || PackError::Damaged {
-                pack: name,
-                source: FormatError::Entry("no document is where the catalogue says"),
-            };
-            let entry = footer.entries.iter().find(|e| e.offset == offset).ok_or_else(moved)?;
-            let ledger = packs.read(name, entry, None)?;
-            let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
-            // Packs that changed places hold other documents at the same places.
-            let own = record.filter(|r| r.job == job.0 && r.kind.is_listing()).ok_or_else(moved)?;
-            Ok(Some(own.bytes.to_vec()))
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
     }
 
     /// Closes the catalogue, so that nothing is left in its write-ahead log, and releases the lock.

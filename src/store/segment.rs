@@ -124,7 +124,7 @@ impl Segment {
             base.is_base()
         });
         let new = write_bases(&growing, bases, encoders, pack)?;
-        let stored = encode(&frames, &choices, encoders, |id| match growing.get(&id) {
+        let stored = encode(&frames, &mut choices, encoders, |id| match growing.get(&id) {
             Some(base) => Ok(base.content.clone()),
             None => content(pack, id),
         })?;
@@ -181,7 +181,7 @@ fn write_bases(
 /// Compresses all frames, those of one base after another.
 fn encode(
     frames: &[Waiting],
-    choices: &[Option<u64>],
+    choices: &mut [Option<u64>],
     encoders: &mut Encoders,
     mut content: impl FnMut(u64) -> Result<Vec<u8>, StoreError>,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -189,14 +189,19 @@ fn encode(
     order.sort_by_key(|at| choices[*at]);
     let mut stored = vec![Vec::new(); frames.len()];
     for at in order {
+        if let Some(id) = choices[at]
+            && encoders.with_base(id).is_none()
+        {
+            match content(id) {
+                Ok(base) => encoders.add_base(id, &base).map_err(compress)?,
+                // What is new must not depend on what is damaged, nor be kept out by it.
+                Err(e) if e.is_damage() => choices[at] = None,
+                Err(e) => return Err(e),
+            }
+        }
         let encoder = match choices[at] {
             None => encoders.alone(),
-            Some(id) => {
-                if encoders.with_base(id).is_none() {
-                    encoders.add_base(id, &content(id)?).map_err(compress)?;
-                }
-                encoders.with_base(id).expect("it was just made")
-            }
+            Some(id) => encoders.with_base(id).expect("it was just made"),
         };
         stored[at] = encoder.encode_frame(&frames[at].payload).map_err(compress)?;
     }

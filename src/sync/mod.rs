@@ -14,8 +14,10 @@ mod permits;
 mod pipelines;
 mod plan;
 mod queue;
+mod rebuild;
 mod refill;
 mod reindex;
+mod repair;
 mod run;
 mod schedule;
 mod scope;
@@ -39,7 +41,9 @@ use crate::model::ProjectId;
 use crate::store::Store;
 pub use options::{Everything, Options};
 pub use plan::{Planned, plan};
+pub use rebuild::{Rebuilding, rebuild};
 pub use reindex::{catch_up, merge, reindex};
+pub use repair::{Repaired, repair};
 use run::Run;
 use scope::Listed;
 pub use stats::{Failure, Progress, SyncStats};
@@ -48,8 +52,7 @@ use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-/// The key under which the catalogue keeps the address of the one server that the archive is of.
-pub const HOST_KEY: &str = "host";
+pub use crate::store::HOST_KEY;
 
 /// Syncs what `options` name into the archive; `progress` is called now and then.
 ///

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jobvault_index::Index;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -14,9 +15,13 @@ use super::scope::Listed;
 use super::{Options, OtherHost, Progress, SyncStats, round};
 use crate::gitlab::Client;
 use crate::store::Store;
+use crate::store::compact::compact_step;
 
 /// The longest wait between two rounds of a server that is away, unless rounds are rarer anyway.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// Bytes of logs compacted between two rounds: a second's work, and more than most servers write in a minute.
+const TIDY_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What a watch works with; made anew when the configuration is read again.
 #[derive(Debug, Clone)]
@@ -70,6 +75,7 @@ pub async fn watch(
                 }
                 failures = 0;
                 tell(Event::Round(stats));
+                tidy(store, (now.options.clock)()).await;
             }
             Err(error) if error.is::<OtherHost>() => return Err(error),
             Err(error) => {
@@ -90,6 +96,20 @@ pub async fn watch(
         }
     }
     Ok(())
+}
+
+/// Compacts a little of what rounds left, on a thread of its own. A round never waits long for it, nor fails by it.
+async fn tidy(store: &Store, now: Timestamp) {
+    let (store, handle) = (store.clone(), tokio::runtime::Handle::current());
+    let step = move || handle.block_on(compact_step(&store, TIDY_BYTES, now));
+    match tokio::task::spawn_blocking(step).await {
+        Ok(Ok(done)) if done.traces > 0 => {
+            tracing::info!(traces = done.traces, "Compacted {} logs", done.traces);
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(e)) => tracing::warn!("Not compacted: {e}"),
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
 }
 
 /// A round in which every project failed and nothing came is a failure as a whole.

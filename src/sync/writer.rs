@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use jobvault_index as index;
 use tokio::sync::mpsc;
 
+pub(super) use listings::artifacts;
 pub(super) use message::{Bridged, Listed, Message, WalkStep};
 
 use super::run::Run;

@@ -39,8 +39,8 @@ impl Printer<'_> {
         selection: &Selection,
     ) -> anyhow::Result<()> {
         if self.mode == Mode::Raw && selection.is_all() && !self.out.is_terminal() {
-            for frame in &trace.frames {
-                let raw = store.read_frame(frame)?;
+            for frame in 0..trace.frames.len() {
+                let raw = store.read_piece(trace, frame)?;
                 self.out.bytes(&raw)?;
             }
             return Ok(());

@@ -155,10 +155,10 @@ pub(super) fn read(
     document: std::ops::Range<usize>,
 ) -> Result<Vec<u8>, StoreError> {
     let mut raw = Vec::new();
-    for frame in &trace.frames[document] {
+    for frame in document {
         match raw.is_empty() {
-            true => raw = store.read_frame(frame)?,
-            false => raw.extend(store.read_frame(frame)?),
+            true => raw = store.read_piece(trace, frame)?,
+            false => raw.extend(store.read_piece(trace, frame)?),
         }
     }
     Ok(raw)

@@ -5,6 +5,7 @@
 
 mod capture;
 mod parts;
+mod progress;
 
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
+use progress::Unnoted;
 
 use super::catalogue::{Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url};
 use super::filler::Filler;
@@ -41,6 +43,7 @@ pub struct Batch {
     records: u64,
     open: Option<OpenTrace>,
     writes: Writes,
+    unnoted: Unnoted,
     began: Timestamp,
 }
 
@@ -60,6 +63,7 @@ impl Batch {
             records: 0,
             open: None,
             writes: Writes::default(),
+            unnoted: Unnoted::default(),
             began,
         })
     }
@@ -309,6 +313,7 @@ impl Batch {
 
     /// Makes the pack durable, then the catalogue, and starts over with an empty batch.
     pub async fn commit(&mut self, now: Timestamp) -> Result<Committed, StoreError> {
+        self.note_progress(now).await?;
         self.close_ledger()?;
         let mut pack_bytes = 0;
         if let Some(filled) = self.filler.finish(now).await? {

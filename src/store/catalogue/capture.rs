@@ -33,6 +33,17 @@ pub struct Marks {
     pub sweep_cursor: Option<String>,
 }
 
+impl Marks {
+    /// Takes over what is known anew.
+    pub(crate) fn update(&mut self, new: Marks) {
+        self.delete_after_secs = new.delete_after_secs.or(self.delete_after_secs);
+        self.changes_through = new.changes_through.or(self.changes_through);
+        self.children_at = new.children_at.or(self.children_at);
+        self.swept_at = new.swept_at.or(self.swept_at);
+        self.sweep_cursor = new.sweep_cursor.or(self.sweep_cursor.take());
+    }
+}
+
 /// A pipeline as far as capturing is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineRow {

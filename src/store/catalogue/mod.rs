@@ -5,8 +5,10 @@
 
 mod bases;
 mod capture;
+mod counts;
 mod coverage;
 mod extent;
+mod files;
 mod found;
 pub(crate) mod frames;
 mod provenance;
@@ -16,16 +18,19 @@ mod rows;
 mod runs;
 mod sqlite;
 mod switch;
+mod words;
 mod write;
 mod write_capture;
+mod write_jobs;
 
 pub(crate) use bases::BaseRow;
 pub use capture::{Backlog, Marks, PipelineRow};
+pub use counts::StatusRow;
 pub use coverage::{Counted, CoverageRow};
 pub use extent::Extent;
 pub use frames::Frame;
 pub use provenance::Provenance;
-pub use query::{Column, Condition, Order, StatusRow};
+pub use query::{Column, Condition, Order};
 pub(crate) use restore::{FoundTrace, NotedTrace};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};

@@ -74,6 +74,12 @@ impl Catalogue {
         }
     }
 
+    /// Returns whether SQLite finds nothing wrong with the file. Reads all of it.
+    pub async fn is_sound(&self) -> bool {
+        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)");
+        found.fetch_one(&self.pool).await.is_ok_and(|found| found == "ok")
+    }
+
     /// Returns the number of the newest migration that the catalogue has seen.
     async fn version(&self) -> Result<i64, CatalogueError> {
         sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")

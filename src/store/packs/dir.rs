@@ -136,6 +136,13 @@ impl Packs {
         read.map_err(damaged)?
     }
 
+    /// Reads the stored bytes of an entry as they are, unverified.
+    pub(crate) fn stored(&self, name: PackName, entry: &Entry) -> Result<Vec<u8>, PackError> {
+        let (file, mut stored) = (self.open(name)?, Vec::new());
+        self.read_at(&file, name, entry.offset, entry.stored_bytes, &mut stored)?;
+        Ok(stored)
+    }
+
     /// Reads a pack's footer, checking magic and checksum.
     pub fn footer(&self, name: PackName) -> Result<Footer, PackError> {
         let damaged = |source| PackError::Damaged { pack: name, source };

@@ -1,19 +1,20 @@
 //! Replaying ledgers: documents become rows of jobs, notes become what is known beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::progress::Progress;
 use super::{Numbered, ParsedJob, Rebuilt};
-use crate::model::{JobId, PipelineId, ProjectId, TraceState};
+use crate::model::{JobId, ProjectId, TraceState};
 use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
 };
 use crate::store::check::{Damage, words};
 use crate::store::packs::ledger::{self, Record, RecordKind};
 use crate::store::packs::{Kind, PackError};
-use crate::store::{Store, StoreError, TraceId};
+use crate::store::{HOST_KEY, Store, StoreError, TraceId};
 
 /// Why a job is fetched again whose trace was noted but is in no pack.
 const LOST: &str = "its trace is not in the archive";
@@ -24,14 +25,16 @@ pub(super) struct Replay<'a, P> {
     parse: P,
     now: Timestamp,
     projects: BTreeMap<ProjectId, ProjectRow>,
-    moved: Vec<u64>,
+    moved: BTreeSet<u64>,
+    progress: Progress,
+    host: Option<String>,
     writes: Writes,
 }
 
-impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
+impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     pub(super) fn new(store: &'a Store, parse: P, now: Timestamp) -> Self {
-        let (projects, moved, writes) = Default::default();
-        Self { store, parse, now, projects, moved, writes }
+        let (projects, moved, progress, host, writes) = Default::default();
+        Self { store, parse, now, projects, moved, progress, host, writes }
     }
 
     /// Replays one pack: documents first, since a note is about a job that has one.
@@ -75,17 +78,36 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         Ok(self.store.catalogue.write(&writes).await?)
     }
 
-    /// Writes what is known only at the end.
-    pub(super) async fn finish(self) -> Result<(), StoreError> {
-        let writes =
-            Writes { projects: self.projects.into_values().collect(), ..Writes::default() };
-        self.store.catalogue.write(&writes).await?;
-        self.store.catalogue.set_ledgers_moved(&self.moved).await?;
-        Ok(self.store.catalogue.reopen_lost(LOST, self.now).await?)
+    /// Returns the packs that are neither there nor said to stand in a later one: what they held is lost.
+    pub(super) fn missing(&self, there: &BTreeSet<u64>) -> Vec<u64> {
+        let highest = there.last().copied().unwrap_or_default();
+        let known = |id: &u64| there.contains(id) || self.moved.contains(id);
+        (1..=highest).filter(|id| !known(id)).collect()
+    }
+
+    /// Writes what is known only at the end. How far capturing was is believed only of an archive that is `whole`.
+    pub(super) async fn finish(mut self, whole: bool) -> Result<(), StoreError> {
+        if !whole {
+            self.progress.forget();
+        }
+        for row in self.projects.values_mut() {
+            row.newest_job = self.progress.newest_job(row.id);
+        }
+        let projects = self.projects.into_values().collect();
+        let mut writes = Writes { projects, ..Writes::default() };
+        self.progress.add_to(&mut writes);
+        let catalogue = &self.store.catalogue;
+        catalogue.write(&writes).await?;
+        if let Some(host) = &self.host {
+            catalogue.set_meta(HOST_KEY, host).await?;
+        }
+        let moved: Vec<u64> = self.moved.into_iter().collect();
+        catalogue.set_ledgers_moved(&moved).await?;
+        Ok(catalogue.reopen_lost(LOST, self.now).await?)
     }
 
     fn document(&mut self, record: &Record<'_>, doc: (u64, u64)) {
-        let Some(mut parsed) = (self.parse)(record.bytes) else { return };
+        let Some(mut parsed) = (self.parse)(record.kind, record.bytes) else { return };
         let (id, project) = (JobId(record.job), ProjectId(record.project));
         let url = self.projects.get(&project).map(|p| usual_url(&p.web_url, id));
         // A pack of the project's first jobs has the note of its address too, but behind them.
@@ -95,15 +117,22 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
             None => !web.ends_with(&usual),
         });
         parsed.job.id = id;
+        if let Some(pipeline) = parsed.job.pipeline
+            && record.kind == RecordKind::Job
+        {
+            self.writes.pipelines_met.insert(pipeline, project);
+        }
+        let at = time(record.at_micros as i64).unwrap_or(self.now);
+        let first = self.writes.listings.get(&id).map_or(at, |earlier| earlier.at);
         let listing = Listing {
             job: parsed.job,
             project,
             artifacts: parsed.artifacts,
             digest: parsed.digest,
             bridge: record.kind == RecordKind::Bridge,
-            downstream: downstream(record),
+            downstream: parsed.downstream.map(|(to, id)| (to.unwrap_or(project), id)),
             doc: Some(doc),
-            at: time(record.at_micros as i64).unwrap_or(self.now),
+            at: first,
         };
         self.writes.listings.insert(id, listing);
     }
@@ -113,14 +142,18 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         let at = time(record.at_micros as i64).unwrap_or(self.now);
         let text = |key: &str| note[key].as_str().unwrap_or_default().to_owned();
         match note["event"].as_str() {
-            Some("capture") => self.writes.captures.push(Capture {
-                id: note["id"].as_u64().unwrap_or_default(),
-                host: text("host"),
-                gitlab_version: text("gitlab"),
-                user: text("user"),
-                version: text("jobvault"),
-                at,
-            }),
+            Some("capture") => {
+                self.host = note["host"].as_str().map(str::to_owned);
+                self.writes.captures.push(Capture {
+                    id: note["id"].as_u64().unwrap_or_default(),
+                    host: text("host"),
+                    gitlab_version: text("gitlab"),
+                    user: text("user"),
+                    version: text("jobvault"),
+                    at,
+                });
+            }
+            Some("progress") => self.progress.take(&note),
             Some("project") => {
                 let id = ProjectId(record.project);
                 let row = ProjectRow {
@@ -128,7 +161,7 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                     path: text("path"),
                     web_url: text("web_url"),
                     seen_at: at,
-                    // The next sync lists all jobs again: where walks stood is not recorded.
+                    // Notes of progress tell it.
                     newest_job: JobId(0),
                 };
                 self.projects.insert(id, row);
@@ -185,16 +218,6 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     }
 }
 
-/// Returns the pipeline that a bridge started, where its document tells.
-fn downstream(record: &Record<'_>) -> Option<(ProjectId, PipelineId)> {
-    if record.kind != RecordKind::Bridge {
-        return None;
-    }
-    let document: Value = serde_json::from_slice(record.bytes).ok()?;
-    let pipeline = &document["downstream_pipeline"];
-    Some((ProjectId(pipeline["project_id"].as_u64()?), PipelineId(pipeline["id"].as_u64()?)))
-}
-
-fn time(micros: i64) -> Option<Timestamp> {
+pub(super) fn time(micros: i64) -> Option<Timestamp> {
     Timestamp::from_microsecond(micros).ok()
 }

@@ -14,13 +14,12 @@ use std::task::Poll;
 
 use jiff::SignedDuration;
 
-use super::compact::{archive_of_runs, assert_whole, repeated};
+use super::compact::{NO_GRACE, archive_of_runs, assert_whole, repeated};
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
 use crate::store::packs::disk::Step;
 use crate::store::prune::{PruneOptions, prune};
 
-const NO_GRACE: CompactOptions = CompactOptions { grace: SignedDuration::ZERO, dry_run: false };
 const LOG: &str = "catalogue.sqlite-wal";
 
 /// What was done and is not durable yet.
