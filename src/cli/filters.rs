@@ -2,6 +2,8 @@
 
 use jobvault_index::{Filter, QueryError};
 
+use super::address::pipeline_page;
+
 /// What stands above the filters in a help.
 pub const HEADING: &str = "Filters (globs such as 'deploy-*'; in a query as status:failed)";
 
@@ -36,7 +38,7 @@ pub struct FilterArgs {
     /// The commit, or its beginning
     #[arg(long, value_name = "SHA")]
     sha: Option<String>,
-    /// The pipeline's id, or a range such as 100..200
+    /// The pipeline: its id, the address of its page, or a range such as 100..200
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pipeline: Option<String>,
     /// Why the job failed, such as runner_system_failure
@@ -54,8 +56,31 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Returns what names a pipeline, if that is all that is asked for.
+    pub(super) fn pipeline_alone(&self) -> Option<&str> {
+        let others = [
+            &self.project,
+            &self.job,
+            &self.stage,
+            &self.status,
+            &self.git_ref,
+            &self.tag,
+            &self.runner,
+            &self.user,
+            &self.sha,
+            &self.reason,
+            &self.since,
+            &self.until,
+            &self.took,
+        ];
+        self.pipeline.as_deref().filter(|_| others.iter().all(|other| other.is_none()))
+    }
+
     /// Reads the values; the error points into the one that is wrong.
     pub fn filters(&self) -> Result<Vec<Filter>, QueryError> {
+        let id =
+            |text: &String| pipeline_page(text).map_or_else(|| text.clone(), |p| p.id.to_string());
+        let pipeline = self.pipeline.as_ref().map(id);
         let given = [
             ("project", &self.project),
             ("job", &self.job),
@@ -66,7 +91,7 @@ impl FilterArgs {
             ("runner", &self.runner),
             ("user", &self.user),
             ("sha", &self.sha),
-            ("pipeline", &self.pipeline),
+            ("pipeline", &pipeline),
             ("reason", &self.reason),
             ("since", &self.since),
             ("until", &self.until),

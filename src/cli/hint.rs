@@ -13,6 +13,7 @@ use crate::config::ConfigError;
 use crate::gitlab;
 use crate::store::{CatalogueError, PackError, StoreError};
 use crate::sync::OtherHost;
+use crate::sync::act::ActError;
 
 /// The result code of SQLite for a full disk. Source: <https://www.sqlite.org/rescode.html#full>.
 const SQLITE_FULL: &str = "13";
@@ -96,6 +97,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     }
     error.chain().find_map(|cause| {
         let text = of_config(cause)
+            .or_else(|| of_act(cause))
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))
             .or_else(|| of_index(cause));
@@ -114,6 +116,18 @@ fn is_full(cause: &(dyn StdError + 'static)) -> bool {
 
 fn of_config(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
     cause.downcast_ref::<ConfigError>()?.hint()
+}
+
+fn of_act(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    Some(match cause.downcast_ref::<ActError>()? {
+        ActError::NotAllowed { refusal, .. } => return refusal.hint(),
+        ActError::NotHeld { artifacts: true, .. } => "--lose-artifacts erases them all the same",
+        ActError::NotHeld { .. } => {
+            "nothing was erased; jobvault coverage says what became of its log here"
+        }
+        ActError::Failed { .. } => "look at the job before you try again: it is never sent twice",
+        _ => return None,
+    })
 }
 
 fn of_gitlab(cause: &(dyn StdError + 'static)) -> Option<&'static str> {

@@ -7,10 +7,13 @@ mod address;
 mod archive;
 mod compact;
 mod completions;
+mod connect;
 mod coverage;
 mod filters;
 mod first;
+mod forecast;
 pub mod hint;
+mod job;
 mod jobs;
 mod man;
 pub mod output;
@@ -123,6 +126,8 @@ enum Command {
     Show(show::Args),
     /// List archived jobs
     Jobs(jobs::Args),
+    /// Cancel, retry, erase or play a job on GitLab
+    Job(job::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
     /// Account for every listed job: archived, without a log, missing, lost
@@ -156,6 +161,7 @@ impl Cli {
             Command::Search(args) => args.is_json(),
             Command::First(args) | Command::Last(args) => args.json,
             Command::Jobs(args) => args.json,
+            Command::Job(args) => args.is_json(),
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
@@ -169,7 +175,7 @@ impl Cli {
 
     /// Tells whether the command only reads the archive, and so waits for one thing at a time.
     pub fn is_light(&self) -> bool {
-        !matches!(&self.command, Command::Sync(_) | Command::Reindex(_))
+        !matches!(&self.command, Command::Sync(_) | Command::Job(_) | Command::Reindex(_))
     }
 
     /// Returns what to log: the flags' wish, or `None` where they say nothing.
@@ -197,8 +203,10 @@ impl Cli {
         }
         let mut flags =
             Flags { archive: self.global.archive, config: self.global.config, ..Flags::default() };
-        if let Command::Sync(args) = &self.command {
-            args.add_to(&mut flags)?;
+        match &self.command {
+            Command::Sync(args) => args.add_to(&mut flags)?,
+            Command::Job(args) => args.add_to(&mut flags),
+            _ => {}
         }
         let config = Config::load(flags, env)?;
         let context = Context { config, out, now };
@@ -209,6 +217,7 @@ impl Cli {
             Command::Last(args) => first::run(args, End::Last, context).await?,
             Command::Show(args) => show::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
+            Command::Job(args) => job::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,

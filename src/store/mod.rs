@@ -146,22 +146,32 @@ impl Store {
         Self::assemble(root, Access::Write, Some(lock)).await
     }
 
+    /// Returns an archive without a job for reading, where there is none at `root` yet. Touches no disk.
+    pub async fn empty(root: &Path) -> Result<Self, StoreError> {
+        let catalogue = Catalogue::empty(&root.join("catalogue.sqlite")).await?;
+        Ok(Self::of(root, catalogue, None))
+    }
+
     async fn assemble(
         root: &Path,
         access: Access,
         lock: Option<lock::Lock>,
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&root.join("catalogue.sqlite"), access).await?;
-        let store = Self {
+        let store = Self::of(root, catalogue, lock);
+        store.load_names().await?;
+        Ok(store)
+    }
+
+    fn of(root: &Path, catalogue: Catalogue, lock: Option<lock::Lock>) -> Self {
+        Self {
             root: root.to_owned(),
             catalogue,
             packs: Packs::new(root.join("packs"), root.join("tmp")),
             places: Default::default(),
             bases: Default::default(),
             lock: lock.map(Arc::new),
-        };
-        store.load_names().await?;
-        Ok(store)
+        }
     }
 
     /// Reads anew where packs and bases are, so that traces stored since can be read.

@@ -14,6 +14,7 @@ mod permits;
 mod pipelines;
 mod plan;
 mod queue;
+mod rate;
 mod refill;
 mod reindex;
 mod run;
@@ -38,7 +39,7 @@ use crate::gitlab::Client;
 use crate::model::ProjectId;
 use crate::store::Store;
 pub use options::{Everything, Options};
-pub use plan::{Planned, plan};
+pub use plan::{Plan, Planned, plan};
 pub use reindex::{catch_up, reindex};
 use run::Run;
 use scope::Listed;
@@ -48,6 +49,10 @@ use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
+/// How often progress is told.
+const PROGRESS_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+/// The rate of fetching is written down after so many of those: every half minute.
+const RATE_TICKS: u64 = 150;
 /// The key under which the catalogue keeps the address of the one server that the archive is of.
 pub const HOST_KEY: &str = "host";
 
@@ -161,6 +166,7 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
+    run.record_rate().await;
     refilling.await.context("the queue's filling died")??;
     apart
 }
@@ -185,9 +191,12 @@ pub struct OtherHost {
 }
 
 async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
-    loop {
+    let mut tick = tokio::time::interval(PROGRESS_EVERY);
+    for ticks in 1u64.. {
         tick.tick().await;
         progress(run.progress());
+        if ticks % RATE_TICKS == 0 {
+            run.record_rate().await;
+        }
     }
 }

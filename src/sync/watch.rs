@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scope::Listed;
 use super::{Options, OtherHost, Progress, SyncStats, round};
-use crate::gitlab::Client;
+use crate::gitlab::{self, Client};
 use crate::store::Store;
 
 /// The longest wait between two rounds of a server that is away, unless rounds are rarer anyway.
@@ -38,40 +38,57 @@ pub enum Event {
     Away(anyhow::Error),
     /// They no longer do.
     Back,
+    /// The configuration was read again and is what counts from now on.
+    Reloaded,
     /// The configuration was read again and is not usable; the former one stays.
     Unusable(anyhow::Error),
 }
 
-/// Syncs round after round until `stop` is cancelled. `setup` is called at the start and after each `reload`.
+/// Syncs round after round until `stop` is cancelled. `setup` is called at the start and after each `reload`, which
+/// ends a round early: what it has not come to, the next one takes up by what was configured anew.
 ///
 /// # Errors
 ///
-/// What `setup` says at the start, and [`OtherHost`].
+/// What `setup` says at the start, [`OtherHost`], and what makes the first round fail for good: a token that is
+/// refused, a project that is not there.
 pub async fn watch(
     store: &Store,
     index: &mut Index,
     mut setup: impl AsyncFnMut() -> anyhow::Result<Setup>,
     reload: &Notify,
     stop: CancellationToken,
+    progress: impl Fn(Progress) + Clone + Send + Sync + 'static,
     mut tell: impl FnMut(Event),
 ) -> anyhow::Result<()> {
     let mut now = setup().await?;
-    let (mut listed, mut failures) = (Listed::default(), 0u32);
+    let (mut listed, mut failures, mut first) = (Listed::default(), 0u32, true);
     while !stop.is_cancelled() {
         let began = Instant::now();
         let options = Options { patient: true, ..now.options.clone() };
-        let none = |_: Progress| {};
-        let ended =
-            round(store, index, &now.client, options, stop.clone(), none, &mut listed).await;
+        let early = stop.child_token();
+        let (ended, mut next) = {
+            let (stop, progress) = (early.clone(), progress.clone());
+            let round = round(store, index, &now.client, options, stop, progress, &mut listed);
+            tokio::pin!(round);
+            tokio::select! {
+                ended = &mut round => (ended, None),
+                setup = reloaded(&mut setup, reload, &mut tell) => {
+                    early.cancel();
+                    (round.await, Some(setup))
+                }
+            }
+        };
         match judge(ended) {
             Ok(stats) => {
                 if failures > 0 {
                     tell(Event::Back);
                 }
-                failures = 0;
+                (failures, first) = (0, false);
                 tell(Event::Round(stats));
             }
-            Err(error) if error.is::<OtherHost>() => return Err(error),
+            Err(error) if error.is::<OtherHost>() || (first && is_final(&error)) => {
+                return Err(error);
+            }
             Err(error) => {
                 if failures == 0 {
                     tell(Event::Away(error));
@@ -79,17 +96,40 @@ pub async fn watch(
                 failures = failures.saturating_add(1);
             }
         }
-        let next = began + wait(now.every, failures);
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep_until(next) => {}
-            () = reload.notified() => match setup().await {
-                Ok(setup) => (now, listed) = (setup, Listed::default()),
-                Err(error) => tell(Event::Unusable(error)),
-            },
+        if next.is_none() {
+            next = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(began + wait(now.every, failures)) => None,
+                setup = reloaded(&mut setup, reload, &mut tell) => Some(setup),
+            };
+        }
+        if let Some(setup) = next {
+            (now, listed) = (setup, Listed::default());
+            tell(Event::Reloaded);
         }
     }
     Ok(())
+}
+
+/// Waits until the configuration was read again and is usable.
+async fn reloaded(
+    setup: &mut impl AsyncFnMut() -> anyhow::Result<Setup>,
+    reload: &Notify,
+    tell: &mut impl FnMut(Event),
+) -> Setup {
+    loop {
+        reload.notified().await;
+        match setup().await {
+            Ok(setup) => return setup,
+            Err(error) => tell(Event::Unusable(error)),
+        }
+    }
+}
+
+/// Tells whether an error will be the same in the next round.
+fn is_final(error: &anyhow::Error) -> bool {
+    let gitlab = error.chain().find_map(|cause| cause.downcast_ref::<gitlab::Error>());
+    gitlab.is_some_and(|error| !error.is_transient())
 }
 
 /// A round in which every project failed and nothing came is a failure as a whole.

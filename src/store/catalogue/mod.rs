@@ -8,6 +8,7 @@ mod capture;
 mod coverage;
 mod extent;
 pub(crate) mod frames;
+mod pipelines;
 mod query;
 mod restore;
 mod rows;

@@ -39,6 +39,17 @@ impl Catalogue {
         }
     }
 
+    /// Makes a catalogue without a row that is nowhere but in memory, for where there is no archive yet.
+    pub(crate) async fn empty(path: &Path) -> Result<Self, CatalogueError> {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        // Each connection would have a database of its own, and closing the one would lose it.
+        let pool =
+            SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        let catalogue = pooled(path, options, pool).await?;
+        MIGRATIONS.run(&catalogue.pool).await.map_err(|source| migration_error(path, source))?;
+        Ok(catalogue)
+    }
+
     async fn open_write(path: &Path) -> Result<Self, CatalogueError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -110,10 +121,20 @@ async fn connect(
     options: SqliteConnectOptions,
     connections: u32,
 ) -> Result<Catalogue, CatalogueError> {
-    let pool: SqlitePool =
-        SqlitePoolOptions::new().max_connections(connections).connect_with(options).await.map_err(
-            |source| CatalogueError::Sqlite { action: "opened", path: path.to_owned(), source },
-        )?;
+    pooled(path, options, SqlitePoolOptions::new().max_connections(connections)).await
+}
+
+async fn pooled(
+    path: &Path,
+    options: SqliteConnectOptions,
+    pool: SqlitePoolOptions,
+) -> Result<Catalogue, CatalogueError> {
+    let opened = pool.connect_with(options).await;
+    let pool: SqlitePool = opened.map_err(|source| CatalogueError::Sqlite {
+        action: "opened",
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(Catalogue { pool, path: path.to_owned(), _copy: None })
 }
 
