@@ -254,7 +254,7 @@ impl Run {
         took: std::time::Duration,
     ) -> anyhow::Result<SyncStats> {
         if let Some(error) = lock(&self.hopeless).take() {
-            return Err(error).context("go on syncing");
+            return Err(error).context("the sync was given up");
         }
         let mut stats = std::mem::take(&mut *lock(&self.stats));
         let sent = self.client.stats();

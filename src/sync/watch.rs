@@ -3,6 +3,7 @@
 //! What is wrong is said once, when it begins, and once when it is over; between, rounds become rarer. Ends when it is
 //! told to, or where what was asked for can never be done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jobvault_index::Index;
@@ -58,71 +59,140 @@ pub async fn watch(
     reload: &Notify,
     stop: CancellationToken,
     progress: impl Fn(Progress) + Clone + Send + Sync + 'static,
-    mut tell: impl FnMut(Event),
+    tell: impl FnMut(Event),
 ) -> anyhow::Result<()> {
-    let mut now = setup().await?;
-    let (mut listed, mut failures, mut first) = (Listed::default(), 0u32, true);
-    while !stop.is_cancelled() {
+    let now = setup().await?;
+    let listed = Listed::default();
+    let mut watch = Watch { now, listed, setup, tell, reload, stop, failures: 0, first: true };
+    while !watch.stop.is_cancelled() {
         let began = Instant::now();
-        let options = Options { patient: true, ..now.options.clone() };
-        let early = stop.child_token();
-        let (ended, mut next) = {
-            let (stop, progress) = (early.clone(), progress.clone());
-            let round = round(store, index, &now.client, options, stop, progress, &mut listed);
-            tokio::pin!(round);
-            tokio::select! {
-                ended = &mut round => (ended, None),
-                setup = reloaded(&mut setup, reload, &mut tell) => {
-                    early.cancel();
-                    (round.await, Some(setup))
-                }
-            }
+        let (ended, next) = watch.round(store, index, progress.clone()).await;
+        watch.judge(ended)?;
+        let next = match next {
+            None => watch.rest(began).await,
+            next => next,
         };
-        match judge(ended) {
-            Ok(stats) => {
-                if failures > 0 {
-                    tell(Event::Back);
-                }
-                (failures, first) = (0, false);
-                tell(Event::Round(stats));
-            }
-            Err(error) if error.is::<OtherHost>() || (first && is_final(&error)) => {
-                return Err(error);
-            }
-            Err(error) => {
-                if failures == 0 {
-                    tell(Event::Away(error));
-                }
-                failures = failures.saturating_add(1);
-            }
-        }
-        if next.is_none() {
-            next = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep_until(began + wait(now.every, failures)) => None,
-                setup = reloaded(&mut setup, reload, &mut tell) => Some(setup),
-            };
-        }
         if let Some(setup) = next {
-            (now, listed) = (setup, Listed::default());
-            tell(Event::Reloaded);
+            (watch.now, watch.listed) = (setup, Listed::default());
+            (watch.tell)(Event::Reloaded);
         }
     }
     Ok(())
 }
 
-/// Waits until the configuration was read again and is usable.
-async fn reloaded(
-    setup: &mut impl AsyncFnMut() -> anyhow::Result<Setup>,
-    reload: &Notify,
-    tell: &mut impl FnMut(Event),
-) -> Setup {
-    loop {
-        reload.notified().await;
-        match setup().await {
-            Ok(setup) => return setup,
-            Err(error) => tell(Event::Unusable(error)),
+/// A watch under way.
+struct Watch<'a, S, T> {
+    now: Setup,
+    listed: Listed,
+    setup: S,
+    tell: T,
+    reload: &'a Notify,
+    stop: CancellationToken,
+    /// Rounds that failed one after the other.
+    failures: u32,
+    /// No round has succeeded yet.
+    first: bool,
+}
+
+impl<S: AsyncFnMut() -> anyhow::Result<Setup>, T: FnMut(Event)> Watch<'_, S, T> {
+    /// Syncs once. Ends early where the configuration was read anew, and returns what it says.
+    async fn round(
+        &mut self,
+        store: &Store,
+        index: &mut Index,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> (anyhow::Result<SyncStats>, Option<Setup>) {
+        let early = self.stop.child_token();
+        let heard = Arc::new(Notify::new());
+        let options = Options { patient: true, ..self.now.options.clone() };
+        let client = self.now.client.clone();
+        let (stop, progress) = (early.clone(), telling(progress, heard.clone()));
+        let round = round(store, index, &client, options, stop, progress, &mut self.listed);
+        tokio::pin!(round);
+        let mut next = None;
+        loop {
+            tokio::select! {
+                ended = &mut round => return (ended, next),
+                // Not only at the end of a round: the first one after a while away may take hours.
+                () = heard.notified(), if self.failures > 0 => {
+                    self.failures = 0;
+                    (self.tell)(Event::Back);
+                }
+                () = self.reload.notified(), if next.is_none() => {
+                    next = read_again(&mut self.setup, &mut self.tell).await;
+                    if next.is_some() {
+                        early.cancel();
+                    }
+                }
+            }
         }
+    }
+
+    /// Tells how a round ended; fails where every other would end alike.
+    fn judge(&mut self, ended: anyhow::Result<SyncStats>) -> anyhow::Result<()> {
+        match judge(ended) {
+            Ok(stats) => {
+                if self.failures > 0 {
+                    (self.tell)(Event::Back);
+                }
+                (self.failures, self.first) = (0, false);
+                (self.tell)(Event::Round(stats));
+            }
+            Err(error) if error.is::<OtherHost>() || (self.first && is_final(&error)) => {
+                return Err(error);
+            }
+            Err(error) => {
+                if self.failures == 0 {
+                    (self.tell)(Event::Away(error));
+                }
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the next round is due, or the configuration was read anew.
+    async fn rest(&mut self, began: Instant) -> Option<Setup> {
+        let due = began + wait(self.now.every, self.failures);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep_until(due) => return None,
+                () = self.reload.notified() => {
+                    let next = read_again(&mut self.setup, &mut self.tell).await;
+                    if next.is_some() {
+                        return next;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration again; one that is not usable is told of and changes nothing.
+async fn read_again(
+    setup: &mut impl AsyncFnMut() -> anyhow::Result<Setup>,
+    tell: &mut impl FnMut(Event),
+) -> Option<Setup> {
+    match setup().await {
+        Ok(setup) => Some(setup),
+        Err(error) => {
+            tell(Event::Unusable(error));
+            None
+        }
+    }
+}
+
+/// Says through `heard` as well when the server listed something.
+fn telling(
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+    heard: Arc<Notify>,
+) -> impl Fn(Progress) + Send + Sync + 'static {
+    move |p| {
+        if p.listed > 0 {
+            heard.notify_one();
+        }
+        progress(p);
     }
 }
 

@@ -1,11 +1,15 @@
 //! The program itself, as far as it needs no server: wiring, texts, exit codes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod actions;
 mod archives;
 mod help;
 mod mistakes;
+mod scope;
 mod server;
 mod settings;
+mod tree;
+mod watch;
 
 use std::path::Path;
 use std::process::Output;

@@ -7,11 +7,11 @@ use crate::sync::{PROJECT, log, server_with};
 use crate::util::gitlab::{FakeGitLab, Fault, TOKEN, job_doc};
 
 impl Home {
-    fn with_token(&self, args: &[&str]) -> Ran {
+    pub(super) fn with_token(&self, args: &[&str]) -> Ran {
         ran(self.command(args).env("GITLAB_TOKEN", TOKEN).output().unwrap())
     }
 
-    fn synced(server: &FakeGitLab) -> Self {
+    pub(super) fn synced(server: &FakeGitLab) -> Self {
         let home = Self::new();
         let sync = home.with_token(&["sync", "--host", server.url(), "group/project"]);
         assert_eq!(sync.code, 0, "{}", sync.stderr);
@@ -23,7 +23,7 @@ impl Home {
     }
 }
 
-fn lines(text: &str) -> Vec<Value> {
+pub(super) fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -107,7 +107,7 @@ fn print(plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<()> {
                 _ => cell.to_owned(),
             }
         });
-        lines.iter().try_for_each(|line| out.line(line))?;
+        lines.iter().try_for_each(|line| out.line(line.trim_end()))?;
     }
     for failure in &plan.stats.failed {
         out.warn(account::named(failure));

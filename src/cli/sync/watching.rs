@@ -182,7 +182,7 @@ impl<'a> Teller<'a> {
 
     fn warn(&mut self, text: &str) {
         let (progress, out) = (self.progress, &mut *self.out);
-        progress.pause(|| out.warn(text));
+        progress.pause(|| out.warn(stamped(text)));
     }
 
     fn take(&mut self, event: Event) {
@@ -190,7 +190,7 @@ impl<'a> Teller<'a> {
             Event::Round(stats) => self.round(stats),
             Event::Away(error) => {
                 self.away = Some(Timestamp::now());
-                self.trouble("away", "no round succeeds any more", &error);
+                self.trouble("away", "rounds fail and become rarer until one succeeds", &error);
             }
             Event::Back => {
                 let now = Timestamp::now();
