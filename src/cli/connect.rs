@@ -86,13 +86,13 @@ impl Server {
         self.host.as_str().trim_end_matches('/')
     }
 
-    /// Says that there was no token, where that is the likely reason of an error.
-    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+    /// Says that there was no token, where that is the likely reason of an error, with a hint such as [`NO_TOKEN`].
+    pub(super) fn explain(&self, error: anyhow::Error, hint: &str) -> anyhow::Error {
         let refusal = |e: &gitlab::Error| matches!(e.status(), Some(401 | 403 | 404));
         let refused = error.chain().filter_map(|e| e.downcast_ref()).any(refusal);
         match self.anonymous && refused {
             true => error.context(
-                Problem::new("no token is set, and without one GitLab refuses").hint(NO_TOKEN),
+                Problem::new("no token is set, and without one GitLab refuses").hint(hint),
             ),
             false => error,
         }

@@ -123,7 +123,7 @@ fn of_act(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         ActError::NotAllowed { refusal, .. } => return refusal.hint(),
         ActError::NotHeld { artifacts: true, .. } => "--lose-artifacts erases them all the same",
         ActError::NotHeld { .. } => {
-            "nothing was erased; jobvault coverage says what became of its log here"
+            "nothing was erased; run it again when the archive can hold the whole log"
         }
         ActError::Failed { .. } => "look at the job before you try again: it is never sent twice",
         _ => return None,

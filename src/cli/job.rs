@@ -29,6 +29,9 @@ Examples:
 The token needs the scope api. A job that is erased is archived and verified first.
 Exit status: 0 done, 1 there was nothing to do, 2 refused or failed.";
 
+/// What to do without a token.
+const NO_TOKEN: &str = "set GITLAB_TOKEN to a token with the scope api";
+
 /// Arguments of `job`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -141,7 +144,7 @@ impl Target {
         };
         // By id it follows a project that was moved, which takes no change at its former path.
         let found = server.client.project(&project).await;
-        let found = found.map_err(|error| server.explain(error.into()))?.value;
+        let found = found.map_err(|error| server.explain(error.into(), NO_TOKEN))?.value;
         let path = found.path_with_namespace.unwrap_or_else(|| found.id.to_string());
         Ok(Self { server, project: found.id, path, job })
     }

@@ -13,7 +13,7 @@ use jobvault_index::{Error as IndexError, Index};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Server, ServerArgs, host};
+use super::connect::{NO_TOKEN, Server, ServerArgs, host};
 use super::progress::Progress;
 use super::{Context, Exit, units};
 use crate::config::{Config, Flags, MAX_CONCURRENCY};
@@ -130,7 +130,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let stats = match ended {
         Ok(Some(stats)) => stats,
         Ok(None) => return Ok(Exit::Killed),
-        Err(error) => return Err(server.explain(error)),
+        Err(error) => return Err(server.explain(error, NO_TOKEN)),
     };
     account::give(&stats, &left?, args.json, server.anonymous, context.out)?;
     match stats.failed.is_empty() && !stats.interrupted {

@@ -100,7 +100,7 @@ pub async fn cancel(
     project: &ProjectRef,
     job: JobId,
 ) -> Result<Received<Job>, ActError> {
-    client.cancel(project, job).await.map_err(|e| explain(job, "cancelled", e))
+    client.cancel(project, job).await.map_err(|e| explain(job, "canceled", e))
 }
 
 /// Retries a job and returns the new one as GitLab answered.

@@ -98,7 +98,7 @@ fn refusals_are_in_plain_words_with_a_hint() {
     server.on("cancel", 1, Fault::json(502, "{}"));
     home.with_token(&cancel).failed(
         2,
-        "it is not known whether job 5 was cancelled",
+        "it is not known whether job 5 was canceled",
         "never sent twice",
     );
     assert_eq!(server.count("cancel"), 1);

@@ -8,6 +8,7 @@ mod mistakes;
 mod scope;
 mod server;
 mod settings;
+mod show;
 mod tree;
 mod watch;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{Prepared, account};
+use crate::cli::connect::NO_TOKEN;
 use crate::cli::output::Paint;
 use crate::cli::table::{self, Align};
 use crate::cli::{Context, Exit, units};
@@ -45,7 +46,7 @@ pub(super) async fn run(
     let Prepared { server, options, .. } = prepared;
     let store = open(&context.config.archive).await?;
     let plan = plan(&store, &server.client, options, CancellationToken::new()).await;
-    let plan = plan.map_err(|error| server.explain(error))?;
+    let plan = plan.map_err(|error| server.explain(error, NO_TOKEN))?;
     match json {
         true => print_json(&plan, context)?,
         false => print(&plan, context)?,

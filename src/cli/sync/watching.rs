@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Args, Prepared, account};
+use crate::cli::connect::NO_TOKEN;
 use crate::cli::hint::Report;
 use crate::cli::output::{Out, OutputError};
 use crate::cli::progress::Progress;
@@ -75,7 +76,7 @@ pub(super) async fn run(
     let ended = until_told(watching, &reload, &stop, &teller).await?;
     progress.finish();
     match ended {
-        Some(ended) => ended.map_err(|error| anonymous.explain(error))?,
+        Some(ended) => ended.map_err(|error| anonymous.explain(error, NO_TOKEN))?,
         None => return Ok(Exit::Killed),
     }
     let left = estimate(store, &Counted::default(), Timestamp::now()).await?;

@@ -156,6 +156,13 @@ fn stages(jobs: &[JobRow]) -> Vec<(&str, Vec<&JobRow>)> {
         first.entry(&job.name).or_insert(job.id);
         stages[at].1.push(job);
     }
+    // GitLab runs these first and last, whatever the configuration says
+    // (<https://docs.gitlab.com/ci/yaml/#stage-pre>).
+    stages.sort_by_key(|(name, _)| match *name {
+        ".pre" => 0,
+        ".post" => 2,
+        _ => 1,
+    });
     for (_, jobs) in &mut stages {
         jobs.sort_by_key(|job| (first.get(job.name.as_str()).copied(), job.id));
     }

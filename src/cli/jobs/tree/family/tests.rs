@@ -75,6 +75,7 @@ fn drawn(family: &Family) -> Vec<String> {
 #[test]
 fn a_tree_has_stages_in_their_order_and_marks_what_was_retried() {
     let family = family(vec![
+        job(9, 1, ".post", "clean"),
         job(10, 1, "build", "compile"),
         job(11, 1, "build", "lint"),
         job(12, 1, "test", "unit"),
