@@ -58,26 +58,24 @@ pub struct FilterArgs {
 impl FilterArgs {
     /// Returns what names a pipeline, if that is all that is asked for.
     pub(super) fn pipeline_alone(&self) -> Option<&str> {
-        let others = [
-            &self.project,
-            &self.job,
-            &self.stage,
-            &self.status,
-            &self.git_ref,
-            &self.tag,
-            &self.runner,
-            &self.user,
-            &self.sha,
-            &self.reason,
-            &self.since,
-            &self.until,
-            &self.took,
-        ];
-        self.pipeline.as_deref().filter(|_| others.iter().all(|other| other.is_none()))
+        let alone =
+            self.given().into_iter().all(|(key, value)| key == "pipeline" || value.is_none());
+        self.pipeline.as_deref().filter(|_| alone)
+    }
+
+    /// Returns the filters as words of a query.
+    pub fn words(&self) -> Vec<String> {
+        let given = self.given().into_iter();
+        given.filter_map(|(key, value)| Some(word(key, value.as_deref()?))).collect()
     }
 
     /// Reads the values; the error points into the one that is wrong.
     pub fn filters(&self) -> Result<Vec<Filter>, QueryError> {
+        let read = |(key, value): (&str, Option<String>)| Some(Filter::new(key, value.as_deref()?));
+        self.given().into_iter().filter_map(read).collect()
+    }
+
+    fn given(&self) -> Vec<(&'static str, Option<String>)> {
         let id =
             |text: &String| pipeline_page(text).map_or_else(|| text.clone(), |p| p.id.to_string());
         let pipeline = self.pipeline.as_ref().map(id);
@@ -97,8 +95,15 @@ impl FilterArgs {
             ("until", &self.until),
             ("took", &self.took),
         ];
-        let read =
-            |(key, value): (&str, &Option<String>)| Some(Filter::new(key, value.as_deref()?));
-        given.into_iter().filter_map(read).collect()
+        given.map(|(key, value)| (key, value.clone())).to_vec()
+    }
+}
+
+/// Returns a filter as a word of a query.
+pub fn word(key: &str, value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "*?-_./:<>".contains(c);
+    match value.chars().all(bare) {
+        true => format!("{key}:{value}"),
+        false => format!("{key}:\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }

@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) host: Option<String>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) searches: Option<PathBuf>,
     #[serde(default)]
     projects: Vec<String>,
     #[serde(default)]
@@ -75,9 +76,9 @@ impl File {
             return Err(at_key("contact", super::NO_CONTACT));
         }
         file.scope = file.take_scope(&bytes, path);
-        for own in
-            [&mut file.archive, &mut file.token_file, &mut file.ca_file].into_iter().flatten()
-        {
+        let paths =
+            [&mut file.archive, &mut file.token_file, &mut file.ca_file, &mut file.searches];
+        for own in paths.into_iter().flatten() {
             *own = meant(std::mem::take(own), path, home);
         }
         file.path = path.to_owned();

@@ -2,13 +2,16 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: &[&str] = &[
     "sync",
     "search",
     "first",
     "last",
+    "triage",
+    "saved",
     "show",
     "job",
+    "export",
     "jobs",
     "status",
     "verify",
@@ -38,7 +41,7 @@ fn each_command_explains_itself() {
         assert!(help.stdout.contains("Usage: jobvault"), "{command}: {}", help.stdout);
         assert!(!help.stdout.contains("\n\n\n"), "{command}: {}", help.stdout);
     }
-    for command in ["sync", "search", "first", "last", "show", "job", "jobs"] {
+    for command in ["sync", "search", "first", "last", "show", "export", "job", "jobs"] {
         assert!(home.run(&[command, "-h"]).stdout.contains("Examples:\n"), "{command}");
     }
 }

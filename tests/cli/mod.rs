@@ -3,8 +3,10 @@
 
 mod actions;
 mod archives;
+mod export;
 mod help;
 mod mistakes;
+mod questions;
 mod scope;
 mod server;
 mod settings;
