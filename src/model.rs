@@ -92,6 +92,11 @@ impl Job {
             .find_map(|artifact| artifact.size)
     }
 
+    /// Returns the job's files besides the log.
+    pub fn files(&self) -> impl Iterator<Item = &Artifact> {
+        self.artifacts.iter().filter(|file| file.file_type.as_deref() != Some(TRACE_FILE_TYPE))
+    }
+
     /// Returns whether the job has ended; a job of unknown status has not.
     #[must_use]
     pub fn is_finished(&self) -> bool {

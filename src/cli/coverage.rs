@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, Problem, units};
+use super::{Context, Exit, Problem, forecast, units};
 use crate::export::sanitise;
 use crate::model::ProjectId;
 use crate::store::Store;
@@ -139,15 +139,8 @@ fn print(ledger: &Coverage, context: &mut Context<'_>) -> anyhow::Result<()> {
         }
     }
     context.out.summary(sum);
-    if let Some(done) = ledger.estimate.done_at {
-        let lost = ledger.estimate.lost_before.unwrap_or_default();
-        let at = units::age(done, context.now);
-        let threatened =
-            if lost > 0 { format!("; {lost} of it lost before") } else { String::new() };
-        let waiting = units::count(ledger.estimate.waiting, "log");
-        context
-            .out
-            .summary(format!("{waiting} to fetch, done {at} at the rate of late{threatened}"));
+    if let Some(words) = forecast::words(&ledger.estimate, context.now) {
+        context.out.summary(words);
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! `jobs`: the jobs the archive knows, as a table or as JSON.
 
+mod tree;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, Problem, filters::FilterArgs, units};
+use super::{Context, Exit, Problem, address::PipelineAddress, filters::FilterArgs, units};
 use crate::export::sanitise;
 use crate::model::{JobId, PipelineId, TraceState};
 use crate::search;
@@ -23,6 +25,7 @@ Examples:
   jobvault jobs --status failed --since 7d
   jobvault jobs --project group/project --ref main --limit 10
   jobvault jobs --state erased            lost before they were captured
+  jobvault jobs --pipeline 4711           its stages, jobs and downstream pipelines
   jobvault jobs --json --limit 1000000 | jq .job";
 
 /// Arguments of `jobs`.
@@ -77,8 +80,19 @@ struct Json<'a> {
     failure_reason: Option<&'a str>,
 }
 
+impl Args {
+    /// Returns the pipeline that is to be shown as a tree: where one is named and nothing else.
+    fn tree(&self) -> Option<PipelineAddress> {
+        let plain = self.state.is_none() && !self.oldest;
+        self.filters.pipeline_alone().filter(|_| plain).and_then(PipelineAddress::read)
+    }
+}
+
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
+    if let Some(pipeline) = args.tree() {
+        return tree::run(&pipeline, args.json, &mut context).await;
+    }
     let filters = args.filters.filters().map_err(Problem::from)?;
     let mut conditions: Vec<Condition> =
         filters.iter().map(|filter| search::condition(filter, context.now)).collect();

@@ -8,11 +8,14 @@ mod archive;
 mod bar;
 mod compact;
 mod completions;
+mod connect;
 mod coverage;
 mod export;
 mod filters;
 mod first;
+mod forecast;
 pub mod hint;
+mod job;
 mod jobs;
 mod man;
 pub mod output;
@@ -141,6 +144,8 @@ enum Command {
     Export(export::Args),
     /// List archived jobs
     Jobs(jobs::Args),
+    /// Cancel, retry, erase or play a job on GitLab
+    Job(job::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
     /// Account for every listed job: archived, without a log, missing, lost
@@ -181,6 +186,7 @@ impl Cli {
             Command::Saved(args) => args.json,
             Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
+            Command::Job(args) => args.is_json(),
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
@@ -198,7 +204,11 @@ impl Cli {
     pub fn is_light(&self) -> bool {
         !matches!(
             &self.command,
-            Command::Sync(_) | Command::Repair(_) | Command::Rebuild(_) | Command::Reindex(_)
+            Command::Sync(_)
+                | Command::Job(_)
+                | Command::Repair(_)
+                | Command::Rebuild(_)
+                | Command::Reindex(_)
         )
     }
 
@@ -256,6 +266,7 @@ impl Cli {
         match &self.command {
             Command::Sync(args) => args.add_to(&mut flags)?,
             Command::Repair(args) => args.add_to(&mut flags),
+            Command::Job(args) => args.add_to(&mut flags),
             _ => {}
         }
         let config = Config::load(flags, env)?;
@@ -270,6 +281,7 @@ impl Cli {
             Command::Show(args) => show::run(args, context).await?,
             Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
+            Command::Job(args) => job::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,

@@ -1,12 +1,12 @@
 //! `repair`: what is damaged is fetched again, where the server still has it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::sync::{client, host, open_index};
+use super::connect::{self, Server, ServerArgs};
+use super::sync::open_index;
 use super::verify::{checked, line};
 use super::{Context, Exit, Problem, units};
 use crate::config::Flags;
@@ -27,15 +27,8 @@ pub struct Args {
     /// Ask the GitLab that the archive is of; the token comes from where sync has it
     #[arg(long)]
     from_gitlab: bool,
-    /// The GitLab instance [env: GITLAB_HOST]
-    #[arg(long, value_name = "URL")]
-    host: Option<String>,
-    /// A file that holds the token
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Further certificates to trust, as PEM
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Print one object of JSON for each damaged job
     #[arg(long)]
     pub(super) json: bool,
@@ -44,9 +37,7 @@ pub struct Args {
 impl Args {
     /// Puts our flags with the global ones.
     pub(super) fn add_to(&self, flags: &mut Flags) {
-        flags.host = self.host.clone();
-        flags.token_file = self.token_file.clone();
-        flags.ca_file = self.ca_file.clone();
+        self.server.add_to(flags);
     }
 }
 
@@ -67,10 +58,9 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     }
     // Opened for reading first, because opening for writing would create what is missing.
     drop(context.open().await?);
-    let host = host(&context).await?;
-    let token = context.config.token(&host)?;
+    let host = connect::host(&context.config).await?;
+    let server = Server::new(&mut context.config, host, None)?;
     context.warn_of_config();
-    let client = client(&context, host.clone(), token)?;
     let root = context.config.archive.clone();
     let store = Store::open_for_writing(&root, "jobvault repair", context.now).await?;
     let total = store.catalogue().packs().await?.iter().map(|(_, _, bytes)| bytes).sum();
@@ -81,8 +71,8 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         context.out.warn(line(damage));
     }
     let mut index = open_index(&store, &mut context).await?;
-    let options = Options::new(host.as_str().trim_end_matches('/'), Timestamp::now);
-    let done = sync::repair(&store, &mut index, &client, options, &jobs, |_, _| {}).await;
+    let options = Options::new(server.name(), Timestamp::now);
+    let done = sync::repair(&store, &mut index, &server.client, options, &jobs, |_, _| {}).await;
     store.close().await;
     let done = done?;
     for (job, repaired) in &done {

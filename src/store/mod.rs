@@ -162,6 +162,12 @@ impl Store {
         Self::assemble(root, Access::Write, Some(lock)).await
     }
 
+    /// Returns an archive without a job for reading, where there is none at `root` yet. Touches no disk.
+    pub async fn empty(root: &Path) -> Result<Self, StoreError> {
+        let catalogue = Catalogue::empty(&root.join("catalogue.sqlite")).await?;
+        Ok(Self::of(root, catalogue, None))
+    }
+
     async fn assemble(
         root: &Path,
         access: Access,
@@ -178,14 +184,18 @@ impl Store {
         lock: Option<lock::Lock>,
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&root.join("catalogue.sqlite"), access).await?;
-        Ok(Self {
+        Ok(Self::of(root, catalogue, lock))
+    }
+
+    fn of(root: &Path, catalogue: Catalogue, lock: Option<lock::Lock>) -> Self {
+        Self {
             root: root.to_owned(),
             catalogue,
             packs: Packs::new(root.join("packs"), root.join("tmp")),
             places: Default::default(),
             bases: Default::default(),
             lock: lock.map(Arc::new),
-        })
+        }
     }
 
     /// Reads anew where packs and bases are, so that traces stored since can be read.

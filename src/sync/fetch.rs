@@ -45,6 +45,7 @@ impl Run {
                 () = self.stop.cancelled() => return,
             };
             let Some(item) = item else { return };
+            self.note_begun();
             self.fetch_one(item).await;
             if self.is_spent() {
                 return self.stop.cancelled().await;
@@ -87,6 +88,7 @@ impl Run {
             Outcome::Stopped => return self.queue.put_back(item, self.server_now()),
         }
         self.queue.done(job);
+        self.note_done();
     }
 
     async fn attempt(&self, item: &Item) -> Outcome {

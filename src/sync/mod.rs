@@ -15,6 +15,7 @@ mod pipelines;
 mod plan;
 mod queue;
 mod rebuild;
+mod rate;
 mod refill;
 mod reindex;
 mod repair;
@@ -38,9 +39,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gitlab::Client;
 use crate::model::ProjectId;
+pub use crate::store::HOST_KEY;
 use crate::store::Store;
 pub use options::{Everything, Options};
-pub use plan::{Planned, plan};
+pub use plan::{Plan, Planned, plan};
 pub use rebuild::{Rebuilding, rebuild};
 pub use reindex::{catch_up, merge, reindex};
 pub use repair::{Repaired, repair};
@@ -52,7 +54,10 @@ use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-pub use crate::store::HOST_KEY;
+/// How often progress is told.
+const PROGRESS_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+/// The rate of fetching is written down after so many of those: every half minute.
+const RATE_TICKS: u64 = 150;
 
 /// Syncs what `options` name into the archive; `progress` is called now and then.
 ///
@@ -164,6 +169,7 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
+    run.record_rate().await;
     refilling.await.context("the queue's filling died")??;
     apart
 }
@@ -188,9 +194,12 @@ pub struct OtherHost {
 }
 
 async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
-    loop {
+    let mut tick = tokio::time::interval(PROGRESS_EVERY);
+    for ticks in 1u64.. {
         tick.tick().await;
         progress(run.progress());
+        if ticks % RATE_TICKS == 0 {
+            run.record_rate().await;
+        }
     }
 }

@@ -88,7 +88,8 @@ impl SyncStats {
     }
 
     /// Returns how many jobs were dealt with.
-    pub(super) fn done(&self) -> u64 {
+    #[must_use]
+    pub fn done(&self) -> u64 {
         self.archived + self.truncated + self.no_log + self.erased + self.forbidden + self.vanished
     }
 }

@@ -89,6 +89,10 @@ impl Writer {
         }
         self.commit().await?;
         self.commit_index()?;
+        if self.run.stop.is_cancelled() {
+            // Merges only save time, and whoever stops a sync does not wait for them.
+            return Ok(());
+        }
         self.index.finish().context("finish the full-text index")
     }
 

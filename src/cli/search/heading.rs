@@ -26,7 +26,8 @@ pub(in crate::cli) fn paint_status(out: &Out, status: &str, text: &str) -> Strin
     }
 }
 
-fn mark(status: &str) -> &'static str {
+/// Returns a status as one character.
+pub(in crate::cli) fn mark(status: &str) -> &'static str {
     match status {
         "success" => "✓",
         "failed" => "✗",

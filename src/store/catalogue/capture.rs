@@ -74,6 +74,8 @@ pub struct Backlog {
     pub now: Timestamp,
     /// The soonest to be lost first, else the newest.
     pub threatened: bool,
+    /// Of those in the order of newness only what is below this one.
+    pub below: Option<JobId>,
     /// At most so many.
     pub limit: u32,
 }
@@ -181,6 +183,9 @@ impl Catalogue {
         sql.push("))");
         if let Some(since) = wanted.since {
             sql.push(" AND j.created_at >= ").push_bind(since.as_microsecond());
+        }
+        if let Some(below) = wanted.below {
+            sql.push(" AND j.id < ").push_bind(below.0 as i64);
         }
         if wanted.threatened {
             sql.push(" AND ").push(DEADLINE).push(" BETWEEN now.at AND 8e18 ORDER BY ");

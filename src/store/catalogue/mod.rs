@@ -11,6 +11,7 @@ mod extent;
 mod files;
 mod found;
 pub(crate) mod frames;
+mod pipelines;
 mod provenance;
 mod query;
 mod restore;
