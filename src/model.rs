@@ -97,10 +97,13 @@ impl Job {
         self.artifacts.iter().filter(|file| file.file_type.as_deref() != Some(TRACE_FILE_TYPE))
     }
 
-    /// Returns whether the job has ended; a job of unknown status has not.
+    /// Returns whether the job has ended. One of unknown status has if the server says when.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.status.as_ref().is_some_and(Status::is_finished)
+        match &self.status {
+            Some(Status::Other(_)) | None => self.finished_at.is_some(),
+            Some(status) => status.is_finished(),
+        }
     }
 }
 

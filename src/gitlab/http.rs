@@ -192,7 +192,9 @@ impl Http {
         let (url, status) = (place(trail.here()), response.status());
         let headers = response.headers().clone();
         let code = status.as_u16();
-        if trail.is_elsewhere(&self.origin) && matches!(code, 401 | 403) {
+        // Without the token a private project is not there; a file missing from a storage is.
+        let refused = matches!(code, 401 | 403) || (code == 404 && call.json);
+        if trail.is_elsewhere(&self.origin) && refused {
             return Error::Elsewhere { url: call.place(), host: host(trail.here()), status: code };
         }
         // What can be read of the body only explains; the status decides.

@@ -83,7 +83,7 @@ impl Filler {
             compacted,
             pack: None,
             pack_id,
-            segment: Segment::default(),
+            segment: Segment::new(effort.segment_bytes),
             fresh: HashMap::new(),
             new_bases: Vec::new(),
             written: Vec::new(),

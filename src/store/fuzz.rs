@@ -1,7 +1,7 @@
 //! What fuzz targets call: readers of bytes from a disk that may have been written by anyone. Not in other builds.
 
 use super::catalogue::frames;
-use super::packs::codec::{BaseDict, Encoder, Payload, decode};
+use super::packs::codec::{Base, Decoder, Encoder, put_payload};
 use super::packs::format::{
     END_MAGIC, TRAILER_BYTES, check_magic, decode_footer, encode_footer, footer_len,
 };
@@ -49,15 +49,23 @@ pub fn entry(data: &[u8]) {
     let raw_bytes = u64::from(u32::from_le_bytes([len[0], len[1], len[2], 0]));
     let kind = [Kind::Frame, Kind::Base, Kind::Ledger][usize::from(flags % 3)];
     let cut = rest.len() / 2;
-    let base = BaseDict::new(&rest[..cut]).ok().filter(|_| flags & 128 != 0);
-    let _ = decode(kind, rest, raw_bytes, &[0; 32], base.as_ref());
+    let base = Base::new(rest[..cut].to_vec()).ok().filter(|_| flags & 128 != 0);
+    let mut decoder = Decoder::new().expect("there is memory");
+    let mut decode = |kind, stored: &[u8], raw_bytes, hash: [u8; 32], base: Option<&Base>| {
+        let entry = super::segment::entry(kind, raw_bytes, hash);
+        let mut read = Vec::new();
+        decoder.decode(&entry, stored, base, &mut read).map(|()| read)
+    };
+    let _ = decode(kind, rest, raw_bytes, [0; 32], base.as_ref());
     let mut encoder = Encoder::new(1).expect("there is memory");
     // As a payload that anyone wrote, which zstd has let through.
     let stored = encoder.encode(rest).expect("there is room");
-    let _ = decode(kind, &stored, raw_bytes, &[0; 32], None);
+    let _ = decode(kind, &stored, raw_bytes, [0; 32], None);
     // As a piece of a trace.
-    let stored = encoder.encode(Payload::new(rest).bytes()).expect("there is room");
+    let mut payload = Vec::new();
+    put_payload(&mut payload, rest);
+    let stored = encoder.encode(&payload).expect("there is room");
     let hash = *blake3::hash(rest).as_bytes();
-    let read = decode(Kind::Frame, &stored, rest.len() as u64, &hash, None);
+    let read = decode(Kind::Frame, &stored, rest.len() as u64, hash, None);
     assert_eq!(read.as_deref(), Ok(rest));
 }

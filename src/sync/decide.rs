@@ -50,7 +50,7 @@ pub(super) fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decisio
         let skipped = || state(TraceState::NoLog, "skipped: it never ran", None, 0);
         return if settled { Decision::default() } else { Decision::become_(skipped()) };
     }
-    if !status.is_finished() {
+    if !job.is_finished() {
         let (next_at, reason) = (look_again(job, &status, now), format!("not finished: {status}"));
         let known = row.is_some_and(|r| r.next_at.is_some() && r.reason == reason);
         return match known {

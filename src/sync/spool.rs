@@ -10,8 +10,8 @@ use tempfile::SpooledTempFile;
 
 use crate::gitlab::TraceSink;
 
-/// A trace longer than this waits in a file.
-const MEMORY_BYTES: usize = 1024 * 1024;
+/// A trace longer than this waits in a file: some two dozen may wait at once.
+const MEMORY_BYTES: usize = 256 * 1024;
 
 /// A trace as it came.
 #[derive(Debug)]

@@ -354,11 +354,9 @@ impl Catalogue {
     }
 }
 
+/// Adds a list of ids as one value, so that the statement is the same for any number of them and is kept prepared once.
 pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: impl Iterator<Item = u64>) {
-    sql.push("(");
-    let mut list = sql.separated(", ");
-    for id in ids {
-        list.push_bind(id as i64);
-    }
-    sql.push(")");
+    let ids: Vec<i64> = ids.map(|id| id as i64).collect();
+    let list = serde_json::Value::from(ids).to_string();
+    sql.push("(SELECT value FROM json_each(").push_bind(list).push("))");
 }

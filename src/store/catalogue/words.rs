@@ -29,7 +29,7 @@ impl Words {
             sql.push_values(chunk, |mut row, word| {
                 row.push_bind(*word);
             });
-            sql.build().execute(&mut **tx).await?;
+            sql.build().persistent(false).execute(&mut **tx).await?;
             let mut sql = QueryBuilder::<Sqlite>::new("SELECT text, id FROM words WHERE text IN (");
             let mut list = sql.separated(", ");
             for word in chunk {

@@ -12,7 +12,8 @@ use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
 use super::{Catalogue, CatalogueError, write_capture, write_jobs};
 use crate::model::{Job, JobId, PipelineId, ProjectId, TraceState};
 
-/// Rows a statement inserts at once; SQLite takes at most 32,766 values in one.
+/// Rows a statement inserts at once; SQLite takes at most 32,766 values in one. Such a statement is not kept prepared:
+/// each number of rows is another one, of up to half a megabyte.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// A job as the server described it, for its row.
@@ -209,7 +210,7 @@ async fn put_traces(tx: &mut Tx<'_>, traces: &[(TraceRow, Timestamp)]) -> Result
                 .push_bind(at.as_microsecond())
                 .push_bind(frames::encode(&trace.frames));
         });
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ async fn put_pipelines(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Err
         sql.push_values(chunk, |mut row, (id, project)| {
             row.push_bind(id.0 as i64).push_bind(project.0 as i64);
         });
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     let rows: Vec<_> = writes.pipelines.values().collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
@@ -53,7 +53,7 @@ async fn put_pipelines(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Err
             " ON CONFLICT (id) DO UPDATE SET updated_at = coalesce(excluded.updated_at, updated_at), \
              to_ask = excluded.to_ask, apart = max(apart, excluded.apart)",
         );
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(super) async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(),
         let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);
         sql.push_values(chunk, |row, (listing, said)| push(row, listing, said, &words, pack));
         sql.push(LISTING_CONFLICT);
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ pub(super) async fn put_states(
              capture = coalesce(new.capture, job_rows.capture), gone_at = coalesce(job_rows.gone_at, new.gone_at), \
              erased_seen_at = coalesce(job_rows.erased_seen_at, new.erased_seen_at) FROM new WHERE job_rows.id = new.id",
         );
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! bounded by the limit of the entry's kind whatever the stored bytes claim.
 
 use std::io;
+use std::ops::Range;
 
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
@@ -34,41 +35,47 @@ const MAX_HASH_LOG: u32 = 20;
 /// Frames of any length see the whole base.
 const WINDOW_LOG: u32 = 23;
 
+/// Appends the payload of a piece of a trace to `out`, as it is compressed. Returns where in `out` the text of its
+/// lines begins, which goes to the end.
+pub(crate) fn put_payload(out: &mut Vec<u8>, piece: &[u8]) -> usize {
+    let body_at;
+    match stamps::split(piece) {
+        Some(split) => {
+            out.push(CODEC_STAMPED);
+            varint::put(out, split.stamps.len() as u64);
+            out.extend_from_slice(&split.stamps);
+            body_at = out.len();
+            out.extend_from_slice(&split.body);
+        }
+        None => {
+            out.push(CODEC_PLAIN);
+            body_at = out.len();
+            out.extend_from_slice(piece);
+        }
+    }
+    body_at
+}
+
 /// A frame's payload, and where the trace's text begins in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Payload {
-    bytes: Vec<u8>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    bytes: &'a [u8],
     body_at: usize,
 }
 
-impl Payload {
-    /// Codes a piece of a trace.
-    pub(crate) fn new(piece: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(piece.len() + 16);
-        match stamps::split(piece) {
-            Some(split) => {
-                bytes.push(CODEC_STAMPED);
-                varint::put(&mut bytes, split.stamps.len() as u64);
-                bytes.extend_from_slice(&split.stamps);
-                let body_at = bytes.len();
-                bytes.extend_from_slice(&split.body);
-                Self { bytes, body_at }
-            }
-            None => {
-                bytes.push(CODEC_PLAIN);
-                bytes.extend_from_slice(piece);
-                Self { bytes, body_at: 1 }
-            }
-        }
+impl<'a> Payload<'a> {
+    /// Takes a payload that [`put_payload`] appended; `body_at` is what it returned.
+    pub(crate) fn of(buffer: &'a [u8], range: Range<usize>, body_at: usize) -> Self {
+        Self { body_at: body_at - range.start, bytes: &buffer[range] }
     }
 
     /// Returns all of it, as it is compressed.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns the text of the piece's lines.
-    pub(crate) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &'a [u8] {
         &self.bytes[self.body_at..]
     }
 
@@ -144,22 +151,23 @@ impl Encoder {
         Ok(Self { context, known: Known::default() })
     }
 
-    /// Makes an encoder for entries against `base`, whose tables are made once.
-    pub(crate) fn with_base(level: i32, base: &[u8]) -> io::Result<Self> {
-        let mut encoder = Self::new(level)?;
+    /// Makes entries stand against `base` from now on, whose tables are made once.
+    pub(crate) fn set_base(&mut self, base: &[u8]) -> io::Result<()> {
         let log = base.len().max(1).ilog2().clamp(MIN_HASH_LOG, MAX_HASH_LOG);
         for parameter in
             [CParameter::HashLog(log), CParameter::ChainLog(log), CParameter::WindowLog(WINDOW_LOG)]
         {
-            encoder.context.set_parameter(parameter).map_err(error)?;
+            self.context.set_parameter(parameter).map_err(error)?;
         }
-        encoder.known = Known::of(base);
-        if encoder.known.are_dense(base.len()) {
-            let min_match = CParameter::MinMatch(MIN_MATCH_WITH_IDS);
-            encoder.context.set_parameter(min_match).map_err(error)?;
-        }
-        encoder.context.load_dictionary(base).map_err(error)?;
-        Ok(encoder)
+        self.known = Known::of(base);
+        let min_match = match self.known.are_dense(base.len()) {
+            true => MIN_MATCH_WITH_IDS,
+            // As the level has it.
+            false => 0,
+        };
+        self.context.set_parameter(CParameter::MinMatch(min_match)).map_err(error)?;
+        self.context.load_dictionary(base).map_err(error)?;
+        Ok(())
     }
 
     /// Compresses `bytes` to what goes into the pack.
@@ -171,7 +179,7 @@ impl Encoder {
     }
 
     /// Compresses a frame, its ids apart where that takes less.
-    pub(crate) fn encode_frame(&mut self, payload: &Payload) -> io::Result<Vec<u8>> {
+    pub(crate) fn encode_frame(&mut self, payload: Payload<'_>) -> io::Result<Vec<u8>> {
         let Some(split) = ids::split(payload.body(), &self.known) else {
             return self.encode(payload.bytes());
         };
