@@ -91,7 +91,9 @@ mod tests {
     use crate::store::segment::entry;
 
     fn base(id: u64, lines: u32) -> Vec<u8> {
-        (0..lines).flat_map(|i| format!("{id}: line {i} of a base\n").into_bytes()).collect()
+        // Each line is unlike all others, so that only its own base makes it small.
+        let line = |i: u32| format!("{id}: {} of a base\n", i.wrapping_mul(0x9e37_79b1)).into_bytes();
+        (0..lines).flat_map(line).collect()
     }
 
     #[test]
