@@ -19,6 +19,14 @@ use crate::store::{HOST_KEY, Store, StoreError, TraceId};
 /// Why a job is fetched again whose trace was noted but is in no pack.
 const LOST: &str = "its trace is not in the archive";
 
+/// What is read out of a pack's ledgers in one go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Projects,
+    Documents,
+    Notes,
+}
+
 /// Replays the ledgers of packs, in their order.
 pub(super) struct Replay<'a, P> {
     store: &'a Store,
@@ -37,7 +45,8 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         Self { store, parse, now, projects, moved, progress, host, writes }
     }
 
-    /// Replays one pack: documents first, since a note is about a job that has one.
+    /// Replays one pack: the addresses of projects first, from which those of jobs follow; then documents, since a note is
+    /// about a job that has one.
     pub(super) async fn pack(
         &mut self,
         pack: &Numbered,
@@ -47,13 +56,13 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         self.writes = Writes { documents_in: Some(pack.id), ..Writes::default() };
         let footer = self.store.packs.footer(name)?;
         let ledgers: Vec<_> = footer.entries.iter().filter(|e| e.kind == Kind::Ledger).collect();
-        for notes in [false, true] {
+        for pass in [Pass::Projects, Pass::Documents, Pass::Notes] {
             for entry in &ledgers {
                 let bytes = match self.store.packs.read(name, entry, None) {
                     Ok(bytes) => bytes,
                     Err(e) if e.is_damage() => {
                         let what = format!("job documents: {}", words(&e));
-                        if notes {
+                        if pass == Pass::Notes {
                             rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });
                         }
                         continue;
@@ -63,12 +72,13 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                 for (index, record) in ledger::records(&bytes).enumerate() {
                     let record =
                         record.map_err(|source| PackError::Damaged { pack: name, source })?;
-                    match (record.kind, notes) {
-                        (RecordKind::Job | RecordKind::Bridge, false) => {
+                    match (record.kind, pass) {
+                        (RecordKind::Job | RecordKind::Bridge, Pass::Documents) => {
                             rebuilt.documents += 1;
                             self.document(&record, (entry.offset, index as u64));
                         }
-                        (RecordKind::Note, true) => self.note(&record).await?,
+                        (RecordKind::Note, Pass::Projects) => self.project(&record),
+                        (RecordKind::Note, Pass::Notes) => self.note(&record).await?,
                         _ => {}
                     }
                 }
@@ -110,12 +120,7 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         let Some(mut parsed) = (self.parse)(record.kind, record.bytes) else { return };
         let (id, project) = (JobId(record.job), ProjectId(record.project));
         let url = self.projects.get(&project).map(|p| usual_url(&p.web_url, id));
-        // A pack of the project's first jobs has the note of its address too, but behind them.
-        let usual = format!("/-/jobs/{id}");
-        parsed.job.web_url = parsed.job.web_url.filter(|web| match &url {
-            Some(url) => web != url,
-            None => !web.ends_with(&usual),
-        });
+        parsed.job.web_url = parsed.job.web_url.filter(|web| Some(web) != url.as_ref());
         parsed.job.id = id;
         if let Some(pipeline) = parsed.job.pipeline
             && record.kind == RecordKind::Job
@@ -137,6 +142,28 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         self.writes.listings.insert(id, listing);
     }
 
+    fn project(&mut self, record: &Record<'_>) {
+        // Few notes are of this kind: the others need not be read for it.
+        if memchr::memmem::find(record.bytes, b"\"project\"").is_none() {
+            return;
+        }
+        let Ok(note) = serde_json::from_slice::<Value>(record.bytes) else { return };
+        if note["event"] != "project" {
+            return;
+        }
+        let text = |key: &str| note[key].as_str().unwrap_or_default().to_owned();
+        let id = ProjectId(record.project);
+        let row = ProjectRow {
+            id,
+            path: text("path"),
+            web_url: text("web_url"),
+            seen_at: time(record.at_micros as i64).unwrap_or(self.now),
+            // Notes of progress tell it.
+            newest_job: JobId(0),
+        };
+        self.projects.insert(id, row);
+    }
+
     async fn note(&mut self, record: &Record<'_>) -> Result<(), StoreError> {
         let Ok(note) = serde_json::from_slice::<Value>(record.bytes) else { return Ok(()) };
         let at = time(record.at_micros as i64).unwrap_or(self.now);
@@ -154,18 +181,6 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                 });
             }
             Some("progress") => self.progress.take(&note),
-            Some("project") => {
-                let id = ProjectId(record.project);
-                let row = ProjectRow {
-                    id,
-                    path: text("path"),
-                    web_url: text("web_url"),
-                    seen_at: at,
-                    // Notes of progress tell it.
-                    newest_job: JobId(0),
-                };
-                self.projects.insert(id, row);
-            }
             Some("compact") => {
                 let packs = note["packs"].as_array().into_iter().flatten();
                 self.moved.extend(packs.filter_map(Value::as_u64));
