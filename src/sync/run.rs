@@ -234,10 +234,11 @@ impl Run {
 
     /// Stops the run where every further request would fail alike.
     pub(super) fn give_up_if_hopeless(&self, error: gitlab::Error) {
-        use gitlab::Error::{Connect, Tls, Unauthorized};
+        use gitlab::Error::{Connect, Io, Tls, Unauthorized};
         let hopeless = match &error {
             Unauthorized { token_accepted, .. } => !token_accepted,
-            Connect { .. } | Tls { .. } => true,
+            // What takes traces in is our own disk: it is full, or cannot be written.
+            Connect { .. } | Tls { .. } | Io(_) => true,
             _ => false,
         };
         if hopeless {

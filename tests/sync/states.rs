@@ -61,12 +61,25 @@ async fn a_job_deleted_before_its_trace_was_fetched_has_vanished() {
 
 #[tokio::test]
 async fn a_404_for_the_trace_of_a_job_that_is_there_means_no_log() {
-    let server = FakeGitLab::start(server_with(1));
+    let mut data = server_with(1);
+    data.job_mut(PROJECT, 1).doc["artifacts"] = json!([]);
+    let server = FakeGitLab::start(data);
     server.on("trace", 1, Fault::json(404, "{\"message\":\"404 Not found\"}"));
     let archive = Archive::new();
     let stats = archive.sync(&server, "7").await.unwrap();
     assert_eq!(stats.no_log, 1);
     assert_eq!(archive.row(1).await.state, TraceState::NoLog);
+}
+
+#[tokio::test]
+async fn a_404_for_a_trace_that_the_server_announces_is_looked_at_again() {
+    let server = FakeGitLab::start(server_with(1));
+    server.on("trace", 1, Fault::json(404, "{\"message\":\"404 Not found\"}"));
+    let archive = Archive::new();
+    archive.sync(&server, "7").await.unwrap();
+    archive.sync(&server, "7").await.unwrap();
+    assert_eq!(archive.row(1).await.state, TraceState::Archived);
+    assert_eq!(archive.raw(1).await, log(1));
 }
 
 #[tokio::test]

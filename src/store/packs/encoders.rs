@@ -92,7 +92,8 @@ mod tests {
 
     fn base(id: u64, lines: u32) -> Vec<u8> {
         // Each line is unlike all others, so that only its own base makes it small.
-        let line = |i: u32| format!("{id}: {} of a base\n", i.wrapping_mul(0x9e37_79b1)).into_bytes();
+        let line =
+            |i: u32| format!("{id}: {} of a base\n", i.wrapping_mul(0x9e37_79b1)).into_bytes();
         (0..lines).flat_map(line).collect()
     }
 
