@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 
 use super::codec::may_be_base;
 use super::format::MAX_BASE_BYTES;
+use super::ids;
 use super::shapes::{ShapeMap, Shapes, Sketch};
 
 /// Bases that are known at once; older ones are still read, but nothing new is compressed against them.
@@ -222,9 +223,10 @@ impl Bases {
         if let Some(at) = target.at {
             let part = self.growing[at].part_of(shapes);
             if 1.0 - part <= NEW_PART && stored.is_none_or(|s| s.part <= part) {
-                // The rest of a log that made the base costs nothing in it, and its ids may come again.
+                // The rest of a log that made the base costs nothing in it, and its ids may come again. Where it
+                // is mostly ids, they cost less in a frame.
                 let has_room = self.growing[at].content.len() + body.len() <= max_bytes;
-                return match target.joined && has_room {
+                return match target.joined && has_room && !ids::fill(body) {
                     true => self.join(project, body, shapes, target, max_bytes),
                     false => Some(self.growing[at].id),
                 };
