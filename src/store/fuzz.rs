@@ -1,12 +1,14 @@
-//! What fuzz targets call: readers of bytes from a disk that may have been written by anyone. Not in other builds.
+//! What fuzz targets call: readers of bytes from a disk that may have been written by anyone. Tests try them too, so that they stay true.
 
 use super::catalogue::frames;
-use super::packs::codec::{BaseDict, Encoder, Payload, decode};
+use super::packs::FormatError;
+use super::packs::codec::{Base, Decoder, Encoder, Payload};
 use super::packs::format::{
     END_MAGIC, TRAILER_BYTES, check_magic, decode_footer, encode_footer, footer_len,
 };
 use super::packs::shapes::Sketch;
 use super::packs::{FramePlace, Kind, ledger};
+use super::segment;
 
 /// Reads bytes as a pack's ends, and as a footer whose checksum is right.
 ///
@@ -49,15 +51,46 @@ pub fn entry(data: &[u8]) {
     let raw_bytes = u64::from(u32::from_le_bytes([len[0], len[1], len[2], 0]));
     let kind = [Kind::Frame, Kind::Base, Kind::Ledger][usize::from(flags % 3)];
     let cut = rest.len() / 2;
-    let base = BaseDict::new(&rest[..cut]).ok().filter(|_| flags & 128 != 0);
-    let _ = decode(kind, rest, raw_bytes, &[0; 32], base.as_ref());
+    let base = Base::new(rest[..cut].to_vec()).ok().filter(|_| flags & 128 != 0);
+    let _ = decode(kind, rest, raw_bytes, [0; 32], base.as_ref());
     let mut encoder = Encoder::new(1).expect("there is memory");
     // As a payload that anyone wrote, which zstd has let through.
     let stored = encoder.encode(rest).expect("there is room");
-    let _ = decode(kind, &stored, raw_bytes, &[0; 32], None);
+    let _ = decode(kind, &stored, raw_bytes, [0; 32], None);
     // As a piece of a trace.
     let stored = encoder.encode(Payload::new(rest).bytes()).expect("there is room");
     let hash = *blake3::hash(rest).as_bytes();
-    let read = decode(Kind::Frame, &stored, rest.len() as u64, &hash, None);
+    let read = decode(Kind::Frame, &stored, rest.len() as u64, hash, None);
     assert_eq!(read.as_deref(), Ok(rest));
+}
+
+fn decode(
+    kind: Kind,
+    stored: &[u8],
+    raw_bytes: u64,
+    hash: [u8; 32],
+    base: Option<&Base>,
+) -> Result<Vec<u8>, FormatError> {
+    let mut out = Vec::new();
+    let entry = segment::entry(kind, raw_bytes, hash);
+    Decoder::new()?.decode(&entry, stored, base, &mut out).map(|()| out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_targets_hold(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+            super::pack(&data);
+            super::entry(&data);
+        }
+
+        #[test]
+        fn small_numbers_get_further(data in proptest::collection::vec(0..4u8, 0..200)) {
+            super::pack(&data);
+            super::entry(&data);
+        }
+    }
 }
