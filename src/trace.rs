@@ -10,7 +10,7 @@
 
 mod cut;
 mod escape;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod limit;
 mod lines;

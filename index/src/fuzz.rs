@@ -1,4 +1,4 @@
-//! What fuzz targets call: plans and dictionaries. Not in other builds.
+//! What fuzz targets call: plans and dictionaries. Tests try them too, so that they stay true.
 
 use std::collections::BTreeSet;
 
@@ -71,4 +71,24 @@ pub fn flat(data: &[u8]) {
     let expected: BTreeSet<Vec<u8>> =
         tokens.into_iter().filter(|token| lookup.accepts(token)).collect();
     assert_eq!(found, expected, "{lookup:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_targets_hold(flags: u8, len: u8, rest in "[a-f0-9 k\u{212a}x:_\n]{0,80}") {
+            let data = [&[flags & !2, len][..], rest.as_bytes()].concat();
+            super::plan(&data);
+            super::flat(&data);
+        }
+
+        #[test]
+        fn any_bytes_are_taken(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            super::plan(&data);
+            super::flat(&data);
+        }
+    }
 }

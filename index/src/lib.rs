@@ -12,7 +12,7 @@
 //! This crate knows nothing of GitLab, jobs' properties or packs: filters are carried, not judged.
 
 mod bits;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod matcher;
 mod pairs;

@@ -95,7 +95,7 @@ struct Subject<'a> {
     row: &'a JobRow,
     trace: Option<&'a TraceRow>,
     document: Option<Vec<u8>>,
-    /// A listing of the entries of its artifacts, JSON.
+    /// The list of its artifacts, JSON.
     artifacts: Option<Vec<u8>>,
     provenance: Option<&'a Provenance>,
 }

@@ -1,4 +1,4 @@
-//! What fuzz targets call: readers of what a server sends. Not in other builds.
+//! What fuzz targets call: readers of what a server sends. Tests try them too, so that they stay true.
 
 use super::wire;
 use crate::model::{Bridge, Job, Pipeline, Project, Runner};
@@ -17,5 +17,17 @@ pub fn wire(data: &[u8]) {
     let _ = wire::list::<Pipeline>(text);
     if let Ok(page) = wire::list::<Job>(text) {
         assert!(page.items.iter().all(|job| wire::object::<Job>(&job.raw).is_ok()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_target_holds(text in r#"[\[\]{}:,"\\eid0-9.nul-]{0,120}"#) {
+            super::wire(text.as_bytes());
+        }
     }
 }

@@ -14,7 +14,7 @@ mod call;
 mod clock;
 mod counts;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod headers;
 mod http;

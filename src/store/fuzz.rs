@@ -1,12 +1,14 @@
-//! What fuzz targets call: readers of bytes from a disk that may have been written by anyone. Not in other builds.
+//! What fuzz targets call: readers of bytes from a disk that may have been written by anyone. Tests try them too, so that they stay true.
 
 use super::catalogue::frames;
-use super::packs::codec::{Base, Decoder, Encoder, put_payload};
+use super::packs::FormatError;
+use super::packs::codec::{Base, Decoder, Encoder, Payload, put_payload};
 use super::packs::format::{
     END_MAGIC, TRAILER_BYTES, check_magic, decode_footer, encode_footer, footer_len,
 };
 use super::packs::shapes::Sketch;
 use super::packs::{FramePlace, Kind, ledger};
+use super::segment;
 
 /// Reads bytes as a pack's ends, and as a footer whose checksum is right.
 ///
@@ -50,12 +52,6 @@ pub fn entry(data: &[u8]) {
     let kind = [Kind::Frame, Kind::Base, Kind::Ledger][usize::from(flags % 3)];
     let cut = rest.len() / 2;
     let base = Base::new(rest[..cut].to_vec()).ok().filter(|_| flags & 128 != 0);
-    let mut decoder = Decoder::new().expect("there is memory");
-    let mut decode = |kind, stored: &[u8], raw_bytes, hash: [u8; 32], base: Option<&Base>| {
-        let entry = super::segment::entry(kind, raw_bytes, hash);
-        let mut read = Vec::new();
-        decoder.decode(&entry, stored, base, &mut read).map(|()| read)
-    };
     let _ = decode(kind, rest, raw_bytes, [0; 32], base.as_ref());
     let mut encoder = Encoder::new(1).expect("there is memory");
     // As a payload that anyone wrote, which zstd has let through.
@@ -63,9 +59,41 @@ pub fn entry(data: &[u8]) {
     let _ = decode(kind, &stored, raw_bytes, [0; 32], None);
     // As a piece of a trace.
     let mut payload = Vec::new();
-    put_payload(&mut payload, rest);
-    let stored = encoder.encode(&payload).expect("there is room");
+    let body_at = put_payload(&mut payload, rest);
+    let payload = Payload::of(&payload, 0..payload.len(), body_at);
+    let stored = encoder.encode_frame(payload).expect("there is room");
     let hash = *blake3::hash(rest).as_bytes();
     let read = decode(Kind::Frame, &stored, rest.len() as u64, hash, None);
     assert_eq!(read.as_deref(), Ok(rest));
+}
+
+fn decode(
+    kind: Kind,
+    stored: &[u8],
+    raw_bytes: u64,
+    hash: [u8; 32],
+    base: Option<&Base>,
+) -> Result<Vec<u8>, FormatError> {
+    let mut out = Vec::new();
+    let entry = segment::entry(kind, raw_bytes, hash);
+    Decoder::new()?.decode(&entry, stored, base, &mut out).map(|()| out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_targets_hold(data in proptest::collection::vec(any::<u8>(), 0..400)) {
+            super::pack(&data);
+            super::entry(&data);
+        }
+
+        #[test]
+        fn small_numbers_get_further(data in proptest::collection::vec(0..4u8, 0..200)) {
+            super::pack(&data);
+            super::entry(&data);
+        }
+    }
 }

@@ -8,7 +8,7 @@ pub mod catalogue;
 pub mod check;
 pub mod compact;
 mod filler;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod lock;
 mod marker;

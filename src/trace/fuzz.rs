@@ -1,4 +1,4 @@
-//! What fuzz targets call: the text of a log, by each of the ways to it. Not in other builds.
+//! What fuzz targets call: the text of a log, by each of the ways to it. Tests try them too, so that they stay true.
 
 use super::lines::Lines;
 use super::plain::{Plain, plain_with_window};
@@ -38,5 +38,19 @@ pub fn trace(data: &[u8]) {
     for line in lines.iter() {
         assert!(line.raw_range().end <= raw.len());
         let _ = (line.markers(), line.time(), line.stream());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::trace::oracle;
+
+    proptest! {
+        #[test]
+        fn the_target_holds(window: u8, step: u8, raw in oracle::log(80)) {
+            super::trace(&[&[window, step][..], &raw].concat());
+        }
     }
 }
