@@ -4,6 +4,7 @@
 //! catalogue) is held by types. Every failure is a [`StoreError`] that names the file.
 
 mod batch;
+mod blob;
 pub mod catalogue;
 pub mod check;
 pub mod compact;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use batch::{Batch, Committed, Identity, NewFrame, NewState, Received};
+pub use batch::{Batch, Committed, Identity, NewArtifacts, NewFrame, NewState, Received};
+pub use blob::BlobReader;
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
 use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
@@ -86,6 +88,9 @@ pub enum StoreError {
     /// A frame refers to a base that the catalogue does not list.
     #[error("the catalogue lists no base {0}")]
     NoBase(u64),
+    /// A file refers to chunks that the catalogue does not list, or not of its length.
+    #[error("the catalogue does not list all chunks of {}", blake3::Hash::from_bytes(*.0))]
+    NoChunk([u8; 32]),
     /// A base that a frame needs cannot be read.
     #[error("the base {id} cannot be read")]
     Base {
@@ -105,7 +110,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Pack(source) | Self::Base { source, .. } => source.is_damage(),
-            Self::NoPack(_) | Self::NoBase(_) => true,
+            Self::NoPack(_) | Self::NoBase(_) | Self::NoChunk(_) => true,
             _ => false,
         }
     }
@@ -257,9 +262,17 @@ impl Store {
 
     /// Returns the newest document of a job as the server sent it, or `None` where the archive has none.
     pub async fn document(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((pack, offset, index)) = self.catalogue.document(job).await? else {
-            return Ok(None);
-        };
+        match self.catalogue.document(job).await? {
+            Some(place) => self.record(place).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a record: pack, offset of its ledger, number within it.
+    async fn record(
+        &self,
+        (pack, offset, index): (u64, u64, u64),
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.name(pack)?;
         let packs = self.packs.clone();
         let read = move || -> Result<Option<Vec<u8>>, StoreError> {

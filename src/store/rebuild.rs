@@ -4,6 +4,7 @@
 //! says follows from the job's document, which the caller reads: the store does not know GitLab's JSON. Where a walk
 //! of a job list stood is not recorded; the next sync lists again. Damage is named and passed over.
 
+mod artifacts;
 mod notes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -153,7 +154,8 @@ async fn find_traces(
             compacted: pack.compacted,
         };
         store.places.learn(std::iter::once((pack.id, pack.info.name)), &rows);
-        let writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        let mut writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        writes.artifacts.chunks = artifacts::chunks(pack.id, &footer);
         store.catalogue.write(&writes).await?;
         let traces = traces(pack, &footer, &bases);
         rebuilt.traces += traces.len() as u64;

@@ -74,6 +74,8 @@ impl Column {
 pub enum Condition {
     /// The column's text fits a glob of `*` and `?`; any other character stands for itself.
     Glob(Column, String),
+    /// A path in the listing of the job's artifacts fits a glob.
+    Artifact(String),
     /// The column's number lies between both, ends included.
     Between(Column, i64, i64),
     /// The condition does not hold.
@@ -110,6 +112,10 @@ fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
             // SQLite's GLOB knows classes as well; a bracket of ours is only a bracket.
             let glob = glob.replace('[', "[[]");
             sql.push("coalesce(").push(column.sql()).push(" GLOB ").push_bind(glob).push(", 0)");
+        }
+        Condition::Artifact(glob) => {
+            sql.push("j.id IN (SELECT e.job FROM artifact_paths f JOIN artifact_entries e ON e.path = f.id ");
+            sql.push("WHERE f.path GLOB ").push_bind(glob.replace('[', "[[]")).push(")");
         }
         Condition::Between(column, low, high) => {
             sql.push("coalesce(").push(column.sql()).push(" BETWEEN ").push_bind(*low);

@@ -31,6 +31,8 @@ pub(crate) struct MovedDocument {
     pub(crate) from: (u64, u64, u64),
     /// Offset and number in the new pack.
     pub(crate) to: (u64, u64),
+    /// It is the listing of the job's artifacts, not the job's document.
+    pub(crate) listing: bool,
 }
 
 /// What one transaction switches to a new pack.
@@ -124,6 +126,7 @@ impl Catalogue {
         }
         let all = self.bases().await?;
         packs.extend(all.iter().filter(|b| bases.contains(&b.id)).map(|b| b.pack));
+        packs.extend(self.artifact_packs().await?);
         Ok(Some(packs))
     }
 
@@ -142,10 +145,16 @@ impl Catalogue {
                 .map_err(&failed)?;
         }
         for moved in &switch.documents {
-            sqlx::query(
-                "UPDATE jobs SET doc_pack = ?, doc_offset = ?, doc_index = ? \
-                 WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?",
-            )
+            sqlx::query(match moved.listing {
+                false => {
+                    "UPDATE jobs SET doc_pack = ?, doc_offset = ?, doc_index = ? \
+                     WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?"
+                }
+                true => {
+                    "UPDATE artifacts SET listing_pack = ?, listing_offset = ?, listing_index = ? \
+                     WHERE job = ? AND listing_pack = ? AND listing_offset = ? AND listing_index = ?"
+                }
+            })
             .bind(switch.pack.id as i64)
             .bind(moved.to.0 as i64)
             .bind(moved.to.1 as i64)

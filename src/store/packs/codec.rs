@@ -8,7 +8,9 @@ use std::io;
 use zstd::dict::DecoderDictionary;
 use zstd::zstd_safe::{self, CCtx, CParameter, DParameter};
 
-use super::format::{FormatError, Kind, MAX_BASE_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES};
+use super::format::{
+    FormatError, Kind, MAX_BASE_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES,
+};
 use super::stamps;
 use super::varint::{self, Reader};
 
@@ -180,6 +182,7 @@ pub(crate) fn decode(
         Kind::Frame => MAX_FRAME_BYTES,
         Kind::Base => MAX_BASE_BYTES,
         Kind::Ledger => MAX_LEDGER_BYTES,
+        Kind::Chunk => MAX_CHUNK_BYTES,
     };
     if raw_bytes > limit {
         return Err(FormatError::Entry("its length is over the limit"));
@@ -188,7 +191,7 @@ pub(crate) fn decode(
     let content = match kind {
         // Either coding makes a piece longer by one byte at most.
         Kind::Frame => piece_of(decompress(stored, raw + 1, base)?, raw)?,
-        Kind::Base | Kind::Ledger => decompress(stored, raw, base)?,
+        Kind::Base | Kind::Ledger | Kind::Chunk => decompress(stored, raw, base)?,
     };
     if content.len() != raw || blake3::hash(&content).as_bytes() != hash {
         return Err(FormatError::Hash);

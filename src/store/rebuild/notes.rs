@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Numbered, ParsedJob, Rebuilt};
+use super::{Numbered, ParsedJob, Rebuilt, artifacts};
 use crate::model::{JobId, PipelineId, ProjectId, TraceState};
 use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
@@ -64,6 +64,10 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                         (RecordKind::Job | RecordKind::Bridge, false) => {
                             rebuilt.documents += 1;
                             self.document(&record, (entry.offset, index as u64));
+                        }
+                        (RecordKind::ArtifactListing, false) => {
+                            let doc = (entry.offset, index as u64);
+                            artifacts::listing(&mut self.writes.artifacts, &record, doc);
                         }
                         (RecordKind::Note, true) => self.note(&record).await?,
                         _ => {}
@@ -136,6 +140,10 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
             Some("compact") => {
                 let packs = note["packs"].as_array().into_iter().flatten();
                 self.moved.extend(packs.filter_map(Value::as_u64));
+            }
+            Some("blob") => artifacts::blob(&mut self.writes.artifacts, &note),
+            Some("artifacts") => {
+                artifacts::state(&mut self.writes.artifacts, JobId(record.job), &note, at);
             }
             Some("state") => self.state(JobId(record.job), &note, None, at),
             Some("trace") => {
