@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod glab;
 mod host;
+mod size;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -19,9 +20,12 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::model::ArtifactMode;
+
 pub use error::ConfigError;
 use file::File;
 pub use host::parse_host;
+pub use size::parse_size;
 
 /// Requests under way at once unless something else is asked for.
 pub const DEFAULT_CONCURRENCY: usize = 8;
@@ -157,6 +161,12 @@ pub struct Config {
     pub concurrency: usize,
     /// Requests a second at most.
     pub rate: Option<f64>,
+    /// How much of artifacts is fetched.
+    pub artifacts: ArtifactMode,
+    /// Archives over this length are not kept, in bytes; `None` where nothing says so.
+    pub artifact_limit: Option<u64>,
+    /// Reports over this length are not kept, in bytes; `None` where nothing says so.
+    pub report_limit: Option<u64>,
     /// What is odd but no error, for a warning.
     pub warnings: Vec<String>,
     token_file: Option<PathBuf>,
@@ -190,6 +200,9 @@ impl Config {
             projects: file.projects,
             concurrency: flags.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY),
             rate: flags.rate.or(file.rate),
+            artifacts: file.artifacts.and_then(|mode| mode.parse().ok()).unwrap_or_default(),
+            artifact_limit: file.artifact_limit.as_deref().and_then(parse_size),
+            report_limit: file.report_limit.as_deref().and_then(parse_size),
             warnings,
             token_file: file.token_file,
             token_file_flag: flags.token_file,

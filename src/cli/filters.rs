@@ -39,6 +39,9 @@ pub struct FilterArgs {
     /// The pipeline's id, or a range such as 100..200
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pipeline: Option<String>,
+    /// A file in the job's artifacts: its path, or the last part of that
+    #[arg(long, value_name = "GLOB")]
+    artifact: Option<String>,
     /// Why the job failed, such as runner_system_failure
     #[arg(long, value_name = "GLOB")]
     reason: Option<String>,
@@ -67,6 +70,7 @@ impl FilterArgs {
             ("user", &self.user),
             ("sha", &self.sha),
             ("pipeline", &self.pipeline),
+            ("artifact", &self.artifact),
             ("reason", &self.reason),
             ("since", &self.since),
             ("until", &self.until),

@@ -5,6 +5,7 @@
 
 mod address;
 mod archive;
+mod artifacts;
 mod compact;
 mod completions;
 mod coverage;
@@ -123,6 +124,8 @@ enum Command {
     Show(show::Args),
     /// List archived jobs
     Jobs(jobs::Args),
+    /// List a job's artifacts, or take them out of the archive
+    Artifacts(artifacts::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
     /// Account for every listed job: archived, without a log, missing, lost
@@ -156,6 +159,7 @@ impl Cli {
             Command::Search(args) => args.is_json(),
             Command::First(args) | Command::Last(args) => args.json,
             Command::Jobs(args) => args.json,
+            Command::Artifacts(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
@@ -209,6 +213,7 @@ impl Cli {
             Command::Last(args) => first::run(args, End::Last, context).await?,
             Command::Show(args) => show::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
+            Command::Artifacts(args) => artifacts::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,

@@ -1,6 +1,7 @@
 //! `sync`: from flags to a run of [`crate::sync`], with progress, signals and an account at the end.
 
 mod account;
+mod artifacts;
 
 use std::path::PathBuf;
 
@@ -62,6 +63,8 @@ pub struct Args {
     /// Do not walk pipelines: no bridges, no child pipelines
     #[arg(long)]
     no_pipelines: bool,
+    #[command(flatten)]
+    artifacts: artifacts::ArtifactArgs,
     /// The GitLab instance [env: GITLAB_HOST]
     #[arg(long, value_name = "URL")]
     host: Option<String>,
@@ -129,6 +132,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         host_moved: args.host_moved,
         ..Options::new(host.as_str().trim_end_matches('/'), Timestamp::now)
     };
+    let options = args.artifacts.add_to(options, &context.config);
     let ended = watched(&store, index, &client, options, &mut context).await;
     store.close().await;
     let stats = match ended {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, MAX_CONCURRENCY, meant};
+use super::{ConfigError, MAX_CONCURRENCY, meant, parse_size};
+use crate::model::ArtifactMode;
 
 /// A configuration, token or certificate file is read to this length; a longer one is none.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -25,6 +26,9 @@ pub(super) struct File {
     pub(super) projects: Vec<String>,
     pub(super) concurrency: Option<usize>,
     pub(super) rate: Option<f64>,
+    pub(super) artifacts: Option<String>,
+    pub(super) artifact_limit: Option<String>,
+    pub(super) report_limit: Option<String>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -51,6 +55,16 @@ impl File {
         }
         if file.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err(at_key("rate", "rate is not a positive number of requests a second"));
+        }
+        for (key, size) in
+            [("artifact_limit", &file.artifact_limit), ("report_limit", &file.report_limit)]
+        {
+            if size.as_ref().is_some_and(|size| parse_size(size).is_none()) {
+                return Err(at_key(key, &format!("{key} is no size such as 500M or 1G")));
+            }
+        }
+        if let Some(Err(e)) = file.artifacts.as_ref().map(|mode| mode.parse::<ArtifactMode>()) {
+            return Err(at_key("artifacts", &format!("artifacts: {e}")));
         }
         for own in
             [&mut file.archive, &mut file.token_file, &mut file.ca_file].into_iter().flatten()

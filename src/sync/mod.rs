@@ -4,6 +4,7 @@
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
 pub mod act;
+pub mod artifacts;
 pub mod coverage;
 mod decide;
 mod fetch;
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gitlab::Client;
 use crate::model::ProjectId;
 use crate::store::Store;
-pub use options::{Everything, Options};
+pub use options::{ARTIFACT_LIMIT, Everything, Options, REPORT_LIMIT};
 pub use plan::{Planned, plan};
 pub use reindex::{catch_up, reindex};
 use run::Run;
@@ -157,11 +158,15 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
             filled
         }
     });
+    let artifacts = artifacts::spawn(run);
     run.walk_all(projects).await;
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
+    // Whatever else went wrong, nothing that holds the archive's lock is left running.
+    let fetched = artifacts.finish(run).await;
     refilling.await.context("the queue's filling died")??;
+    fetched?;
     apart
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archives;
+mod artifacts;
 mod help;
 mod mistakes;
 mod server;

@@ -7,7 +7,7 @@ use crate::sync::{PROJECT, log, server_with};
 use crate::util::gitlab::{FakeGitLab, Fault, TOKEN, job_doc};
 
 impl Home {
-    fn with_token(&self, args: &[&str]) -> Ran {
+    pub(super) fn with_token(&self, args: &[&str]) -> Ran {
         ran(self.command(args).env("GITLAB_TOKEN", TOKEN).output().unwrap())
     }
 
@@ -23,7 +23,7 @@ impl Home {
     }
 }
 
-fn lines(text: &str) -> Vec<Value> {
+pub(super) fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
