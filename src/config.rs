@@ -9,6 +9,7 @@ mod file;
 mod glab;
 mod host;
 mod size;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -26,6 +27,7 @@ pub use error::ConfigError;
 use file::File;
 pub use host::parse_host;
 pub use size::parse_size;
+pub use terminal::PagerChoice;
 
 /// Requests under way at once unless something else is asked for.
 pub const DEFAULT_CONCURRENCY: usize = 8;
@@ -44,7 +46,7 @@ pub struct Env {
 }
 
 /// The variables that are looked at; no other is kept.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 20] = [
     "CI_JOB_TOKEN",
     "CI_SERVER_URL",
     "CLICOLOR_FORCE",
@@ -55,7 +57,13 @@ const VARIABLES: [&str; 14] = [
     "JOBVAULT_ARCHIVE",
     "JOBVAULT_CONFIG",
     "JOBVAULT_LOG",
+    "JOBVAULT_PAGER",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LESS",
     "NO_COLOR",
+    "PAGER",
     "TERM",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
@@ -155,6 +163,8 @@ pub struct Config {
     pub host: Option<Url>,
     /// Further certificates to trust, as PEM.
     pub ca_file: Option<PathBuf>,
+    /// The file of saved searches; `None` for the one in the archive.
+    pub searches: Option<PathBuf>,
     /// The projects to sync where the command line names none.
     pub projects: Vec<String>,
     /// Requests under way at once.
@@ -197,6 +207,7 @@ impl Config {
             archive,
             host,
             ca_file: flags.ca_file.or(file.ca_file),
+            searches: file.searches,
             projects: file.projects,
             concurrency: flags.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY),
             rate: flags.rate.or(file.rate),

@@ -1,9 +1,10 @@
-//! Showing lines of logs and names from a server: on a terminal and in HTML.
+//! Showing lines of logs and names from a server, on a terminal and in HTML, and taking jobs out in a [`bundle`].
 //!
 //! Owns what may reach a terminal: with [`Style::sanitise`] no byte of a log can move the cursor,
-//! hide text or speak to the terminal; the most it does is colour. Does not know where lines come
-//! from. Cannot fail; bytes that are not UTF-8 show as U+FFFD.
+//! hide text or speak to the terminal; the most it does is colour. Showing does not know where lines come
+//! from and cannot fail; bytes that are not UTF-8 show as U+FFFD.
 
+pub mod bundle;
 mod highlight;
 mod visible;
 

@@ -19,6 +19,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // What damage to the index makes its engine do is told as an error, with what to do about it.
+        if !jobvault_index::makes_errors_of_panics() {
+            usual(panic);
+        }
+    }));
     let env = Env::process();
     let mut out = cli.out(&env);
     let json = cli.is_json();

@@ -1,6 +1,7 @@
 //! Tests of behaviour through the public face, in one binary.
 mod cli;
 mod crash;
+mod formats;
 mod gitlab;
 mod layers;
 mod search;

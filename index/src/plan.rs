@@ -4,6 +4,7 @@
 //! in which the term occurs satisfies it. It may hold for other texts as well; whatever makes a
 //! formula too large only loosens it. The tokens themselves are in [`crate::text`].
 
+mod describe;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -12,6 +13,8 @@ use crate::matcher;
 use crate::pairs::{Frequent, Pair};
 use crate::query::{Pattern, Term};
 use crate::text::{FOLDING, MARK, MAX_WORD, PIECE, in_run, is_cut};
+
+pub use describe::describe;
 
 /// The most look-ups of a plan; a conjunct that would exceed it is dropped, an alternative that
 /// would makes the plan accept every text.

@@ -10,6 +10,7 @@
 //! parenthesis that holds only words, as in `fault (core dumped)`.
 
 mod case;
+mod combine;
 mod error;
 mod filter;
 mod glob;

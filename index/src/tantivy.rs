@@ -5,9 +5,11 @@
 //! so every failure to read it ends in an error that tells the caller to build it anew, never in
 //! a wrong answer given for a right one. What the numbers mean is the caller's affair.
 
+mod blocks;
 mod candidates;
 mod directory;
 mod error;
+mod near;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,8 @@ use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
 use ::tantivy::{Directory, IndexMeta, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
 
 pub use candidates::{Candidate, Candidates, TermStats};
-pub use error::Error;
+pub use error::{Error, makes_errors_of_panics};
+pub use near::{Near, Spelling};
 pub use writer::{Document, Writer};
 
 use crate::terms::{FOLDER, Flat};
@@ -32,7 +35,7 @@ use directory::Shared;
 use error::{guard, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The file that tells the version.
 const VERSION_FILE: &str = "version";
 /// The file without which there is no index.

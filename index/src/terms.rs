@@ -2,9 +2,12 @@
 //!
 //! A scan finds suffixes, infixes and case variants a hundred times faster than the engine's own
 //! dictionary can. The file is a copy of that dictionary laid out as it is scanned, so that it is
-//! mapped and never decoded: pieces by length without anything between them, then the words, each
-//! followed by a line feed. It may be missing: then, and if anything about it is wrong, it is made
-//! again in memory. It knows nothing of documents.
+//! mapped and never decoded: first what is four lower-case hex digits, a bit each ([`hex`]), since
+//! of these logs full of ids soon hold all; then the other pieces by length without anything
+//! between them, then the other words, each followed by a line feed. It may be missing: then, and
+//! if anything about it is wrong, it is made again in memory. It knows nothing of documents.
+
+mod hex;
 
 use std::io;
 use std::ops::Range;
@@ -21,9 +24,10 @@ use crate::text::{MARK, PIECE};
 
 /// The folder of the files, beside the engine's own.
 pub(crate) const FOLDER: &str = "flat";
-const MAGIC: &[u8; 8] = b"JVTERMS2";
-/// Magic, checksum of what follows, tokens, pieces of each length, bytes of the words.
-const HEADER: usize = 8 * (4 + PIECE);
+const MAGIC: &[u8; 8] = b"JVTERMS3";
+/// Magic, checksum of what follows, tokens, pieces of each length, bytes of the words, pieces and
+/// words that are sets of bits.
+const HEADER: usize = 8 * (6 + PIECE);
 /// Pieces that are compared before it is asked whether one of them fits, so that the compiler
 /// makes wide instructions of it.
 const BLOCK: usize = 64;
@@ -31,6 +35,8 @@ const BLOCK: usize = 64;
 /// The tokens of a segment.
 pub(crate) struct Flat {
     file: OwnedBytes,
+    /// Where the sets of four hex digits stand, among pieces and among words; empty without any.
+    hex: [Range<usize>; 2],
     /// Where the pieces of each length stand, the shortest first; the last ones are full.
     pieces: [Range<usize>; PIECE],
     /// Where the words stand: a line feed, then each followed by one.
@@ -41,6 +47,8 @@ pub(crate) struct Flat {
 
 /// A flat dictionary as it is made.
 struct Builder {
+    /// Among pieces and among words.
+    hex: [hex::Set; 2],
     pieces: [Vec<u8>; PIECE],
     words: Vec<u8>,
     tokens: u64,
@@ -48,11 +56,19 @@ struct Builder {
 
 impl Builder {
     fn new() -> Builder {
-        Builder { pieces: Default::default(), words: vec![b'\n'], tokens: 0 }
+        let hex = Default::default();
+        Builder { hex, pieces: Default::default(), words: vec![b'\n'], tokens: 0 }
     }
 
     fn push(&mut self, token: &[u8]) {
         self.tokens += 1;
+        let (set, bare) = match token {
+            [MARK, piece @ ..] => (0, piece),
+            word => (1, word),
+        };
+        if self.hex[set].insert(bare) {
+            return;
+        }
         match token {
             [MARK, piece @ ..] if (1..=PIECE).contains(&piece.len()) => {
                 self.pieces[piece.len() - 1].extend_from_slice(piece);
@@ -71,6 +87,10 @@ impl Builder {
             rest.extend_from_slice(&((pieces.len() / len) as u64).to_le_bytes());
         }
         rest.extend_from_slice(&(self.words.len() as u64).to_le_bytes());
+        for set in &self.hex {
+            rest.extend_from_slice(&(set.bytes().len() as u64).to_le_bytes());
+        }
+        self.hex.iter().for_each(|set| rest.extend_from_slice(set.bytes()));
         self.pieces.iter().for_each(|pieces| rest.extend_from_slice(pieces));
         rest.extend_from_slice(&self.words);
         [MAGIC, checksum(&rest).to_le_bytes().as_slice(), &rest].concat()
@@ -110,6 +130,7 @@ impl Flat {
         if !right {
             return None;
         }
+        let (counts, sets) = counts.split_last_chunk::<2>()?;
         let (words, counts) = counts.split_last()?;
         let mut at = HEADER;
         let mut take = |count: u64, size: usize| {
@@ -118,6 +139,13 @@ impl Flat {
             at = at.checked_add(len).filter(|end| *end <= file.len())?;
             Some(start..at)
         };
+        let mut hex: [Range<usize>; 2] = Default::default();
+        for (range, bytes) in hex.iter_mut().zip(sets) {
+            *range = take(u64::from_le_bytes(*bytes), 1)?;
+            if ![0, hex::BYTES].contains(&range.len()) {
+                return None;
+            }
+        }
         let mut pieces: [Range<usize>; PIECE] = Default::default();
         for ((size, range), count) in (1..).zip(&mut pieces).zip(counts) {
             *range = take(u64::from_le_bytes(*count), size)?;
@@ -127,7 +155,7 @@ impl Flat {
         if !bounded || words.end != file.len() {
             return None;
         }
-        Some(Flat { file, pieces, words, lower: OnceLock::new() })
+        Some(Flat { file, hex, pieces, words, lower: OnceLock::new() })
     }
 
     /// Writes the file of a segment, whole or not at all.
@@ -137,9 +165,32 @@ impl Flat {
 
     /// Calls `f` with each token that a look-up accepts until it returns false.
     pub(crate) fn scan(&self, lookup: &Lookup, mut f: impl FnMut(&[u8]) -> bool) {
+        let set = &self.file[self.hex[usize::from(!lookup.piece)].clone()];
+        if !hex::scan(set, lookup, &mut f) {
+            return;
+        }
         match lookup.piece {
             true => self.scan_pieces(lookup, &mut f),
             false => self.scan_words(lookup, &mut f),
+        }
+    }
+
+    /// Returns the words, which are no pieces of ids, in the order of the dictionary.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &[u8]> {
+        self.file[self.words.clone()].split(|byte| *byte == b'\n').filter(|word| !word.is_empty())
+    }
+
+    /// Tells whether some word holds the bytes; with `fold`, for which they are in lower case, in
+    /// any case of ASCII letters.
+    pub(crate) fn has(&self, bytes: &[u8], fold: bool) -> bool {
+        memmem::find(self.haystack(fold), bytes).is_some()
+    }
+
+    fn haystack(&self, fold: bool) -> &[u8] {
+        let original = &self.file[self.words.clone()];
+        match fold {
+            true => self.lower.get_or_init(|| original.to_ascii_lowercase()),
+            false => original,
         }
     }
 
@@ -177,10 +228,7 @@ impl Flat {
 
     fn scan_words(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
         let original = &self.file[self.words.clone()];
-        let haystack = match lookup.fold {
-            true => self.lower.get_or_init(|| original.to_ascii_lowercase()),
-            false => original,
-        };
+        let haystack = self.haystack(lookup.fold);
         let needle = needle(lookup);
         let finder = memmem::Finder::new(&needle);
         let mut at = 0;
@@ -256,7 +304,7 @@ fn needle(lookup: &Lookup) -> Vec<u8> {
 
 /// A checksum against damage, not against malice: FNV-1a over words of eight bytes, in four lanes
 /// that do not wait for each other.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| {
         let sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3);
         sum ^ (sum >> 29)

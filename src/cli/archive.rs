@@ -10,15 +10,29 @@ use crate::export::sanitise;
 use crate::store::{JobRow, Store};
 use crate::sync::HOST_KEY;
 
+/// The file of saved searches in an archive.
+const SEARCHES: &str = "searches.toml";
+
 impl Context<'_> {
     /// Opens the archive for reading.
     pub(super) async fn open(&self) -> anyhow::Result<Store> {
         Ok(Store::open(&self.config.archive).await?)
     }
 
+    /// Opens the archive for reading what a search finds.
+    pub(super) async fn open_for_search(&self) -> anyhow::Result<Store> {
+        Ok(Store::open_for_search(&self.config.archive).await?)
+    }
+
     /// Returns where the full-text index is, for opening it while the archive is opened.
     pub(super) fn index_dir(&self) -> PathBuf {
         Store::index_dir_of(&self.config.archive)
+    }
+
+    /// Returns where saved searches are: in the archive unless the configuration names a file.
+    pub(super) fn searches(&self) -> PathBuf {
+        let usual = || self.config.archive.join(SEARCHES);
+        self.config.searches.clone().unwrap_or_else(usual)
     }
 
     /// Prints what is odd about the configuration.
@@ -44,6 +58,14 @@ pub(super) async fn find_job(store: &Store, address: &JobAddress) -> anyhow::Res
             .exit(Exit::No)
             .into()),
     }
+}
+
+/// Makes sure that the archive knows the jobs named on the command line.
+pub(super) async fn find_jobs(store: &Store, addresses: &[JobAddress]) -> anyhow::Result<()> {
+    for address in addresses {
+        find_job(store, address).await?;
+    }
+    Ok(())
 }
 
 /// Refuses the page of another server, whose job of the same number is another one.

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::{Context, Exit, units};
 use crate::store::Store;
 use crate::store::compact::{CompactOptions, Compacted, compact};
+use crate::sync;
 
 /// Arguments of `compact`.
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,9 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     .await;
     progress.finish();
     let done = done?;
+    if !args.dry_run {
+        sync::merge(&store).await?;
+    }
     store.close().await;
     match args.json {
         true => context.out.json(&json(&done, args.dry_run))?,

@@ -57,9 +57,21 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Returns the filters as words of a query.
+    pub fn words(&self) -> Vec<String> {
+        let given = self.given().into_iter();
+        given.filter_map(|(key, value)| Some(word(key, value.as_deref()?))).collect()
+    }
+
     /// Reads the values; the error points into the one that is wrong.
     pub fn filters(&self) -> Result<Vec<Filter>, QueryError> {
-        let given = [
+        let read =
+            |(key, value): (&str, &Option<String>)| Some(Filter::new(key, value.as_deref()?));
+        self.given().into_iter().filter_map(read).collect()
+    }
+
+    fn given(&self) -> Vec<(&'static str, &Option<String>)> {
+        vec![
             ("project", &self.project),
             ("job", &self.job),
             ("stage", &self.stage),
@@ -75,9 +87,15 @@ impl FilterArgs {
             ("since", &self.since),
             ("until", &self.until),
             ("took", &self.took),
-        ];
-        let read =
-            |(key, value): (&str, &Option<String>)| Some(Filter::new(key, value.as_deref()?));
-        given.into_iter().filter_map(read).collect()
+        ]
+    }
+}
+
+/// Returns a filter as a word of a query.
+pub fn word(key: &str, value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "*?-_./:<>".contains(c);
+    match value.chars().all(bare) {
+        true => format!("{key}:{value}"),
+        false => format!("{key}:\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }

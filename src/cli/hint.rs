@@ -11,6 +11,7 @@ use super::output::OutputError;
 use super::{Exit, Problem};
 use crate::config::ConfigError;
 use crate::gitlab;
+use crate::search::SavedError;
 use crate::store::{CatalogueError, PackError, StoreError};
 use crate::sync::OtherHost;
 
@@ -98,7 +99,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let text = of_config(cause)
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))
-            .or_else(|| of_index(cause));
+            .or_else(|| of_index(cause))
+            .or_else(|| of_saved(cause));
         text.map(str::to_owned)
     })
 }
@@ -155,9 +157,10 @@ fn of_store(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         CatalogueError::Newer { .. } => Some("use the newer jobvault that wrote it"),
         _ => None,
     };
-    let pack = |e: &PackError| match e.is_damage() {
-        true => Some("jobvault verify names every job that is damaged"),
-        false => None,
+    let pack = |e: &PackError| match e {
+        PackError::Newer { .. } => Some("use the newer jobvault that wrote it"),
+        e if e.is_damage() => Some("jobvault verify names every job that is damaged"),
+        _ => None,
     };
     if let Some(other) = cause.downcast_ref::<OtherHost>() {
         return Some(match other.asked.is_empty() {
@@ -194,6 +197,17 @@ fn of_index(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
             Some("jobvault reindex builds the index anew from the archive")
         }
         Error::Locked { .. } => Some("wait until the other jobvault is done"),
+        _ => None,
+    }
+}
+
+fn of_saved(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    match cause.downcast_ref::<SavedError>()? {
+        SavedError::Unknown { .. } => Some("jobvault saved lists them; --save NAME saves one"),
+        SavedError::Exists { .. } => {
+            Some("take another name, or remove it with jobvault saved --remove NAME")
+        }
+        SavedError::Edit { .. } => Some("edit the file by hand"),
         _ => None,
     }
 }

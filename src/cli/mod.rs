@@ -6,32 +6,39 @@
 mod address;
 mod archive;
 mod artifacts;
+mod bar;
 mod compact;
 mod completions;
 mod coverage;
+mod export;
 mod filters;
 mod first;
 pub mod hint;
 mod jobs;
 mod man;
 pub mod output;
+mod pager;
 mod problem;
 mod progress;
 mod prune;
 mod query;
 mod reindex;
+mod saved;
 mod search;
 mod show;
 mod status;
 mod sync;
 mod table;
+mod triage;
 mod units;
 mod verify;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
 use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Env, Flags};
 use crate::search::End;
@@ -49,7 +56,7 @@ pub enum Exit {
     Failed,
     /// It was done in part.
     Partial,
-    /// It was interrupted twice and ended on the spot.
+    /// It was interrupted and ended on the spot.
     Killed,
 }
 
@@ -102,6 +109,9 @@ struct Global {
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     color: ColourChoice,
+    /// Never show long output with a pager [env: JOBVAULT_PAGER, PAGER]
+    #[arg(long, global = true)]
+    no_pager: bool,
     /// Say more about what happens; twice for details
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
@@ -120,8 +130,14 @@ enum Command {
     First(first::Args),
     /// Say until when something occurred, and what the first clean run after it was
     Last(first::Args),
+    /// Say which saved searches, such as known failures, match a job
+    Triage(triage::Args),
+    /// List or remove saved searches
+    Saved(saved::Args),
     /// Print a job's log
     Show(show::Args),
+    /// Put jobs and their logs into a zip file, with the hashes of everything
+    Export(export::Args),
     /// List archived jobs
     Jobs(jobs::Args),
     /// List a job's artifacts, or take them out of the archive
@@ -158,6 +174,9 @@ impl Cli {
             Command::Sync(args) => args.json,
             Command::Search(args) => args.is_json(),
             Command::First(args) | Command::Last(args) => args.json,
+            Command::Triage(args) => args.json,
+            Command::Saved(args) => args.json,
+            Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
             Command::Artifacts(args) => args.json,
             Command::Status(args) => args.json,
@@ -192,8 +211,34 @@ impl Cli {
         Out::new(self.global.color, self.global.quiet, env)
     }
 
+    /// Tells whether the command's output may be long and is for reading.
+    fn is_paged(&self) -> bool {
+        let read = matches!(
+            &self.command,
+            Command::Search(_) | Command::Show(_) | Command::Jobs(_) | Command::Saved(_)
+        );
+        read && !self.global.no_pager && !self.is_json()
+    }
+
     /// Runs the command.
     pub async fn run(self, env: &Env, out: &mut Out, now: Timestamp) -> anyhow::Result<Exit> {
+        if let Some(pager) = env.pager().filter(|_| self.is_paged()) {
+            out.page_with(pager);
+        }
+        if !out.may_page() {
+            return self.execute(env, out, now).await;
+        }
+        // A pager takes the interrupt key for itself: it must not be left alone with the terminal.
+        let mut interrupts = signal(SignalKind::interrupt()).context("watch for interrupts")?;
+        tokio::select! {
+            ended = self.execute(env, out, now) => return ended,
+            _ = interrupts.recv() => {}
+        }
+        out.finish()?;
+        Ok(Exit::Killed)
+    }
+
+    async fn execute(self, env: &Env, out: &mut Out, now: Timestamp) -> anyhow::Result<Exit> {
         match self.command {
             Command::Completions(args) => return completions::run(&args, out),
             Command::Man(args) => return man::run(&args, out),
@@ -211,7 +256,10 @@ impl Cli {
             Command::Search(args) => search::run(args, context).await?,
             Command::First(args) => first::run(args, End::First, context).await?,
             Command::Last(args) => first::run(args, End::Last, context).await?,
+            Command::Triage(args) => triage::run(args, context).await?,
+            Command::Saved(args) => saved::run(args, context)?,
             Command::Show(args) => show::run(args, context).await?,
+            Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Artifacts(args) => artifacts::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,

@@ -8,10 +8,13 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::config::Env;
+use super::pager::Pager;
+use crate::config::{Env, PagerChoice};
 
 /// Bytes that wait before they are written; a terminal gets each line at once.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// The width of what is no terminal, and of a terminal that does not tell its own.
+const USUAL_COLUMNS: usize = 80;
 
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +88,38 @@ impl Paint {
     }
 }
 
+/// Where data goes.
+enum Sink {
+    Stdout(io::Stdout),
+    Pager(Pager),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::Pager(pager) => pager.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::Pager(pager) => pager.flush(),
+        }
+    }
+}
+
 /// Standard output and standard error.
 pub struct Out {
-    data: BufWriter<io::Stdout>,
+    data: BufWriter<Sink>,
+    /// What shows long output, once there is some.
+    pager: Option<PagerChoice>,
+    /// A pager has the terminal; messages wait until it gives it back.
+    paging: bool,
+    held: Vec<String>,
+    /// Bars may be drawn with block characters.
+    blocks: bool,
     /// Standard output is a terminal.
     terminal: bool,
     colour: bool,
@@ -102,13 +134,38 @@ impl Out {
         let terminal = io::stdout().is_terminal();
         let messages_terminal = io::stderr().is_terminal();
         Self {
-            data: BufWriter::with_capacity(BUFFER_BYTES, io::stdout()),
+            data: BufWriter::with_capacity(BUFFER_BYTES, Sink::Stdout(io::stdout())),
+            pager: None,
+            paging: false,
+            held: Vec::new(),
+            blocks: env.wants_blocks(),
             terminal,
             colour: choice.decide(env, terminal),
             messages_terminal,
             messages_colour: choice.decide(env, messages_terminal),
             quiet,
         }
+    }
+
+    /// Shows what comes from now on with a pager, if standard output is a terminal. It begins with the first line.
+    pub fn page_with(&mut self, pager: PagerChoice) {
+        self.pager = Some(pager).filter(|_| self.terminal);
+    }
+
+    /// Tells whether a pager may take the terminal, and with it the key that interrupts.
+    pub fn may_page(&self) -> bool {
+        self.paging || self.pager.is_some()
+    }
+
+    /// Returns the width of the terminal in columns.
+    pub fn columns(&self) -> usize {
+        let size = if self.terminal { terminal_size::terminal_size() } else { None };
+        size.map_or(USUAL_COLUMNS, |(width, _)| usize::from(width.0))
+    }
+
+    /// Tells whether bars may be drawn with block characters.
+    pub fn has_blocks(&self) -> bool {
+        self.blocks
     }
 
     /// Tells whether standard output is a terminal.
@@ -138,11 +195,18 @@ impl Out {
 
     /// Writes bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.start_pager();
         Ok(self.data.write_all(bytes)?)
+    }
+
+    /// Returns standard output for what writes bytes as it goes.
+    pub fn writer(&mut self) -> impl Write + use<'_> {
+        &mut self.data
     }
 
     /// Writes a line.
     pub fn line(&mut self, line: impl AsRef<[u8]>) -> Result<(), OutputError> {
+        self.start_pager();
         self.data.write_all(line.as_ref())?;
         self.data.write_all(b"\n")?;
         if self.terminal {
@@ -157,9 +221,37 @@ impl Out {
         self.line("")
     }
 
-    /// Writes what is left.
+    /// Writes what is left, and waits until the pager is done.
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        Ok(self.data.flush()?)
+        let written = self.data.flush();
+        self.end_pager();
+        Ok(written?)
+    }
+
+    fn start_pager(&mut self) {
+        let Some(choice) = self.pager.take() else { return };
+        if let Some(pager) = Pager::start(&choice) {
+            // Nothing waits in the old one: data begins with the first line.
+            self.data = BufWriter::with_capacity(BUFFER_BYTES, Sink::Pager(pager));
+            self.paging = true;
+        }
+    }
+
+    /// Waits until the pager is done, and says what had to wait for that.
+    fn end_pager(&mut self) {
+        self.pager = None;
+        if !std::mem::take(&mut self.paging) {
+            return;
+        }
+        let stdout = BufWriter::with_capacity(BUFFER_BYTES, Sink::Stdout(io::stdout()));
+        // A pager that was left early wants no more.
+        let (sink, _) = std::mem::replace(&mut self.data, stdout).into_parts();
+        if let Sink::Pager(pager) = sink {
+            pager.wait();
+        }
+        for message in std::mem::take(&mut self.held) {
+            self.message(message);
+        }
     }
 
     /// Says something on standard error, unless it shall be quiet.
@@ -192,14 +284,25 @@ impl Out {
 
     /// Says what failed on standard error.
     pub fn error(&mut self, text: impl Display) {
+        self.end_pager();
         let word = painted(self.messages_colour, Paint::Red, "error:");
         self.message(format!("{word} {text}"));
     }
 
     /// Writes a line to standard error. Where that is closed there is nobody to tell.
     pub fn message(&mut self, text: impl Display) {
+        if self.paging {
+            self.held.push(text.to_string());
+            return;
+        }
         let _ = self.data.flush();
         let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        self.end_pager();
     }
 }
 

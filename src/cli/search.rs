@@ -1,12 +1,15 @@
 //! `search`: from arguments to a query, and its hits to a terminal, a pipe or JSON.
 
+mod explain;
 pub(super) mod heading;
 pub(super) mod json;
 mod lines;
+pub(super) mod nothing;
+mod save;
+mod tally;
 
 use std::ops::ControlFlow;
 
-use jiff::Timestamp;
 use jobvault_index::Query;
 
 use super::address::JobAddress;
@@ -15,9 +18,11 @@ use super::query::QueryArgs;
 use super::{Context, Exit, archive, units};
 use crate::export::sanitise;
 use crate::model::JobId;
-use crate::search::{self, Asked, Detail, Found, Options, Summary};
+use crate::search::{self, Asked, Detail, Found, Options, Summary, Unit};
 use crate::store::Store;
 use lines::Printer;
+use save::SaveArgs;
+use tally::{Field, Tally};
 
 /// Lines shown unless another limit is asked for.
 const USUAL_LIMIT: u64 = 50;
@@ -33,6 +38,9 @@ Examples:
   jobvault search -F '--- FAIL: TestLogin' -l     jobs whose log holds just that text
   jobvault search -e '^ERROR' --in https://gitlab.com/group/project/-/jobs/123
   jobvault search status:failed ref:main          jobs alone, without text
+  jobvault search 'connection reset' --histogram  since when, and how often
+  jobvault search 'connection reset' --by runner  is it one runner?
+  jobvault search --save reset --save-tag known 'connection reset'
 
 Words within one argument are one text, as in grep; quotes or the next argument begin another.
 /.../ is a regular expression, key:value a filter, OR and parentheses group, - in front negates.
@@ -52,7 +60,22 @@ pub struct Args {
     #[arg(long = "in", value_name = "JOB")]
     jobs: Vec<JobAddress>,
     #[command(flatten)]
+    tally: TallyArgs,
+    #[command(flatten)]
+    save: SaveArgs,
+    #[command(flatten)]
     output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Counting")]
+struct TallyArgs {
+    /// How often over time: lines, jobs, and their share of all runs, by day, week or month
+    #[arg(long, value_name = "UNIT", num_args = 0..=1, conflicts_with_all = ["by", "ids"])]
+    histogram: Option<Option<String>>,
+    /// What the jobs have in common: their share of the runs of each value, and how many times the usual share that is
+    #[arg(long, value_name = "FIELD", value_enum, conflicts_with = "ids")]
+    by: Option<Field>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +118,26 @@ impl Args {
         self.output.json
     }
 
+    /// Returns what to count. A word after `--histogram` that is no unit belongs to the query.
+    fn tally(&mut self) -> Option<Tally> {
+        if let Some(field) = self.tally.by {
+            return Some(Tally::By(field));
+        }
+        let unit = match self.tally.histogram.take()? {
+            None => None,
+            Some(word) => match word.as_str() {
+                "day" => Some(Unit::Day),
+                "week" => Some(Unit::Week),
+                "month" => Some(Unit::Month),
+                _ => {
+                    self.query.words.insert(0, word);
+                    None
+                }
+            },
+        };
+        Some(Tally::Histogram(unit))
+    }
+
     /// Returns the limit for the library: of lines, or of jobs for a query without text.
     fn limit(&self) -> Option<u64> {
         let output = &self.output;
@@ -107,18 +150,21 @@ impl Args {
         }
     }
 
-    fn options(&self, jobs: Vec<JobId>) -> Options {
+    fn options(&self, jobs: Vec<JobId>, same_line: bool, terminal: bool) -> Options {
         let output = &self.output;
         let around = output.context.unwrap_or(0);
-        let detail = match (output.count || output.ids, output.json) {
+        // A terminal shows section and time of a hit, a pipe does not.
+        let detail = match (output.count || output.ids, output.json || terminal) {
             (true, _) => Detail::Count,
             (false, true) => Detail::All,
             (false, false) => Detail::Lines,
         };
         Options {
             limit: self.limit(),
+            // Whether a job has a hit is told by its first one.
+            each: output.ids.then_some(1),
             oldest: output.oldest,
-            same_line: self.same_line,
+            same_line,
             context: match output.json {
                 true => (0, 0),
                 false => (
@@ -132,20 +178,29 @@ impl Args {
     }
 }
 
-pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
+pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
+    let tally = args.tally();
     let mut named = args.jobs.clone();
     // A mistake in the query is told before the archive is looked for.
-    let query = args.query.query(&mut named)?;
-    let asked = Asked::open(context.index_dir(), query.clone());
-    let store = context.open().await?;
-    for job in &named {
-        archive::find_job(&store, job).await?;
+    let (query, same_line) = save::query(&args.query, &args.save, &mut named, &context)?;
+    let same_line = same_line || args.same_line;
+    if args.save.save.is_some() {
+        return save::save(&args.query, &args.save, same_line, &named, &mut context).await;
     }
-    let options = args.options(named.iter().map(|job| job.id).collect());
+    let jobs = named.iter().map(|job| job.id).collect();
+    let options = args.options(jobs, same_line, context.out.is_terminal());
+    if let Some(tally) = tally {
+        archive::find_jobs(&context.open().await?, &named).await?;
+        let shown = (args.output.json, args.output.limit);
+        return tally::run(tally, &query, &options, shown, &mut context).await;
+    }
+    let asked = Asked::open(context.index_dir(), query.clone());
+    let store = context.open_for_search().await?;
+    archive::find_jobs(&store, &named).await?;
     let summary = show(&args, &query, &options, &store, asked, &mut context).await?;
     if args.output.explain {
-        explain(&query, &summary, context.out);
+        explain::print(&query, &summary, args.output.json, context.out);
     }
     if summary.windowed {
         context
@@ -155,10 +210,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     warn_unreadable(&summary.unreadable, context.out);
     let empty = summary.jobs == 0;
     if empty && !args.output.json {
-        let extent = search::extent(&store).await?;
-        let size = units::size(extent.raw_bytes);
-        let logs = format!("{} ({size})", units::count(extent.logs, "log"));
-        context.out.note(format!("nothing found; the archive holds {logs}{}", period(&extent)));
+        nothing::say(&query, &options.jobs, &store, &mut context).await?;
     } else if summary.limited && !empty {
         let noun = if query.positive_terms() == 0 { "job" } else { "line" };
         let shown = units::count(options.limit.unwrap_or_default(), noun);
@@ -224,16 +276,6 @@ async fn show(
     Ok(summary)
 }
 
-/// Returns the days between which the archive's jobs came to be, as the end of a sentence.
-fn period(extent: &search::Extent) -> String {
-    let Some((from, to)) = extent.period else { return String::new() };
-    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
-    match (day(from), day(to)) {
-        (from, to) if from == to => format!(" of {from}"),
-        (from, to) => format!(" from {from} to {to}"),
-    }
-}
-
 fn counts(query: &Query, summary: &Summary) -> String {
     let jobs = units::count(summary.jobs, "job");
     match query.positive_terms() {
@@ -259,34 +301,4 @@ pub(super) fn warn_unreadable(unreadable: &[(JobId, String)], out: &mut Out) {
     if !unreadable.is_empty() {
         out.hint("jobvault verify names every job that is damaged");
     }
-}
-
-fn explain(query: &Query, summary: &Summary, out: &mut Out) {
-    let explain = &summary.explain;
-    for (term, stats) in query.terms.iter().zip(&explain.terms) {
-        let what = match stats.lookups {
-            0 => "every document".to_owned(),
-            _ => format!(
-                "{} look-ups, {} scans, {} tokens, {} documents",
-                stats.lookups, stats.scans, stats.tokens, stats.documents
-            ),
-        };
-        let case = if term.ignore_case { " (any case)" } else { "" };
-        out.message(format!("term {}{case}: {what}", sanitise(&term.source)));
-    }
-    out.message(format!(
-        "index: {} documents in {} segments, {} candidates, {} not indexed yet",
-        explain.documents, explain.segments, explain.candidates, explain.unindexed
-    ));
-    out.message(format!(
-        "read: {} documents ({}), {} of them in vain",
-        explain.decoded,
-        units::size(explain.decoded_bytes),
-        explain.false_candidates
-    ));
-    out.message(format!(
-        "time: {:.1} ms to plan, {:.1} ms in all",
-        explain.planned.as_secs_f64() * 1e3,
-        explain.took.as_secs_f64() * 1e3
-    ));
 }

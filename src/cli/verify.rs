@@ -71,6 +71,9 @@ fn check_index(
         }
         Err(error) => return Err(error.into()),
     };
+    if !damaged.is_empty() {
+        context.out.hint("jobvault reindex builds the index anew; no log is lost");
+    }
     report.damaged.extend(damaged.into_iter().map(|what| Damage { job: None, pack: None, what }));
     Ok(())
 }

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) host: Option<String>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
+    pub(super) searches: Option<PathBuf>,
     #[serde(default)]
     pub(super) projects: Vec<String>,
     pub(super) concurrency: Option<usize>,
@@ -66,9 +67,9 @@ impl File {
         if let Some(Err(e)) = file.artifacts.as_ref().map(|mode| mode.parse::<ArtifactMode>()) {
             return Err(at_key("artifacts", &format!("artifacts: {e}")));
         }
-        for own in
-            [&mut file.archive, &mut file.token_file, &mut file.ca_file].into_iter().flatten()
-        {
+        let paths =
+            [&mut file.archive, &mut file.token_file, &mut file.ca_file, &mut file.searches];
+        for own in paths.into_iter().flatten() {
             *own = meant(std::mem::take(own), path, home);
         }
         file.path = path.to_owned();

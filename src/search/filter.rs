@@ -71,6 +71,21 @@ pub(crate) fn first_term_free(query: &Query) -> Option<Vec<&Filter>> {
     }
 }
 
+/// Returns filters that every job must meet for the query to hold, as far as they are easily seen.
+pub(super) fn required(query: &Query) -> Vec<&Filter> {
+    let parts = match &query.expr {
+        Expr::And(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    let mut filters = Vec::new();
+    for part in parts {
+        if let Expr::Filter(filter) = part {
+            filters.push(filter);
+        }
+    }
+    filters
+}
+
 /// Joins filters by AND.
 pub(crate) fn all_of(filters: &[&Filter], now: Timestamp) -> Condition {
     Condition::All(filters.iter().map(|f| condition(f, now)).collect())
@@ -120,11 +135,27 @@ fn text(key: FilterKey, glob: &str) -> Condition {
     match key {
         // A commit is named by its beginning, a project by its last part as well.
         FilterKey::Sha => is(format!("{}*", glob.trim_end_matches('*').to_ascii_lowercase())),
+        // A job is named by its id as well, or by its page.
+        FilterKey::Job => match job_id(glob) {
+            Some(id) => {
+                Condition::Any(vec![is(glob.to_owned()), Condition::Between(Column::Id, id, id)])
+            }
+            None => is(glob.to_owned()),
+        },
         FilterKey::Project if !glob.contains('/') => {
             Condition::Any(vec![is(glob.to_owned()), is(format!("*/{glob}"))])
         }
         _ => is(glob.to_owned()),
     }
+}
+
+/// Returns the id of a job that is named by it, with or without `#`, or by the address of its page.
+fn job_id(text: &str) -> Option<i64> {
+    let id = match text.split_once("/-/jobs/") {
+        Some((_, rest)) => rest.split(['/', '?', '#']).next()?,
+        None => text.strip_prefix('#').unwrap_or(text),
+    };
+    id.parse().ok().filter(|id| *id > 0)
 }
 
 fn number<T>(column: Column, bounds: &Bounds<T>, value: impl Fn(&T) -> u64) -> Condition {

@@ -2,14 +2,16 @@
 //!
 //! Does not know how it is shown. Jobs are in the order of their ids, which is the order in which they came to be.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jobvault_index::{Index, Query};
 
+use super::changes::{Changes, changes};
 use super::{Detail, Found, Hit, Options, search};
-use crate::model::JobId;
+use crate::model::{JobId, ProjectId};
 use crate::store::catalogue::{Column, Condition, Order};
 use crate::store::{JobRow, Store};
 
@@ -43,12 +45,25 @@ pub struct History {
     pub other: Occurrence,
     /// The nearest run beyond the end of the same job, project and ref, in which it does not occur.
     pub clean: Option<JobRow>,
+    /// What came between the clean run and the end; `None` where there is no clean run.
+    pub changes: Option<Changes>,
+    /// The runs of the same job since.
+    pub since: Since,
     /// Jobs in which it occurs.
     pub jobs: u64,
     /// Lines in which it occurs.
     pub lines: u64,
     /// Logs that could not be read, each with the reason.
     pub unreadable: Vec<(JobId, String)>,
+}
+
+/// The runs of one job, project and ref: for the first end from it on, for the last those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// Runs whose log is archived.
+    pub runs: u64,
+    /// Those in which it occurs.
+    pub hits: u64,
 }
 
 impl History {
@@ -75,9 +90,12 @@ pub async fn history(
     now: Timestamp,
 ) -> anyhow::Result<Result<History, Vec<(JobId, String)>>> {
     let mut ends: Option<(Arc<JobRow>, Arc<JobRow>)> = None;
+    let mut hits: HashMap<(ProjectId, String, String), u64> = HashMap::new();
+    let key = |job: &JobRow| (job.project, job.name.clone(), job.git_ref.clone());
     let options = Options { jobs, detail: Detail::Count, ..Options::default() };
     let summary = search(store, index, query, &options, now, |found| {
         let (Found::Count { job, .. } | Found::Hits { job, .. } | Found::Job(job)) = found;
+        *hits.entry(key(&job)).or_default() += 1;
         // They come newest first.
         ends = Some(match ends.take() {
             None => (job.clone(), job),
@@ -92,10 +110,17 @@ pub async fn history(
         End::Last => (newest, oldest),
     };
     let clean = clean_run(store, &at, end).await?;
+    let changes = match (&clean, end) {
+        (Some(clean), End::First) => Some(changes(store, clean, &at).await?),
+        (Some(clean), End::Last) => Some(changes(store, &at, clean).await?),
+        (None, _) => None,
+    };
+    let since = since(store, &at, end, hits.get(&key(&at)).copied().unwrap_or_default()).await?;
     let at = occurrence(store, index, query, at, now).await?;
     let other = occurrence(store, index, query, other, now).await?;
     let (jobs, lines) = (summary.jobs, summary.lines);
-    Ok(Ok(History { at, other, clean, jobs, lines, unreadable: summary.unreadable }))
+    let unreadable = summary.unreadable;
+    Ok(Ok(History { at, other, clean, changes, since, jobs, lines, unreadable }))
 }
 
 async fn occurrence(
@@ -126,17 +151,31 @@ async fn clean_run(store: &Store, job: &JobRow, end: End) -> anyhow::Result<Opti
             (Condition::Between(Column::Id, id.saturating_add(1), i64::MAX), Order::Oldest)
         }
     };
-    let is = |column, text: &str| Condition::Glob(column, text.to_owned());
-    let same = Condition::All(vec![
+    let same = Condition::All(vec![same_job(job), ids]);
+    let runs = store.catalogue().jobs(&same, order, MAX_RUNS).await?;
+    let ended = |row: &JobRow| matches!(row.status.as_str(), "success" | "failed");
+    Ok(runs.into_iter().find(|row| row.trace.is_some() && ended(row)))
+}
+
+/// Returns the condition for a run of the same job: of its name, project and ref.
+fn same_job(job: &JobRow) -> Condition {
+    let is = |column, text: &str| Condition::Is(column, text.to_owned());
+    Condition::All(vec![
         is(Column::Project, &job.project_path),
         is(Column::Name, &job.name),
         is(Column::Ref, &job.git_ref),
-        ids,
-    ]);
-    let runs = store.catalogue().jobs(&same, order, MAX_RUNS).await?;
-    let key = |row: &JobRow| (row.project, row.name.clone(), row.git_ref.clone());
-    let wanted = key(job);
-    let ended = |row: &JobRow| matches!(row.status.as_str(), "success" | "failed");
-    // A name may hold what is special in a glob.
-    Ok(runs.into_iter().find(|row| row.trace.is_some() && ended(row) && key(row) == wanted))
+    ])
+}
+
+/// Counts the runs of the same job from an end on; of those beyond the last it occurs in none.
+async fn since(store: &Store, job: &JobRow, end: End, hits: u64) -> anyhow::Result<Since> {
+    let id = i64::try_from(job.id.0).unwrap_or(i64::MAX);
+    let (from, hits) = match end {
+        End::First => (id, hits),
+        End::Last => (id.saturating_add(1), 0),
+    };
+    let later = Condition::Between(Column::Id, from, i64::MAX);
+    let same = Condition::All(vec![same_job(job), later]);
+    let runs = store.catalogue().runs(&same, Column::Name).await?;
+    Ok(Since { runs: runs.list.len() as u64, hits })
 }

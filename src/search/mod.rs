@@ -4,12 +4,21 @@
 //! the index does not know yet is read without it. Does not know how hits are shown.
 
 mod ask;
+mod changes;
 mod document;
 mod filter;
 mod history;
+mod image;
+mod order;
+mod pool;
+mod saved;
+mod scope;
+mod tally;
+mod timeline;
+mod triage;
 mod verify;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -18,22 +27,21 @@ use jiff::Timestamp;
 use jobvault_index::{Candidate, Index, Matcher, Query, TermStats};
 
 use crate::model::JobId;
-pub use crate::store::catalogue::Extent;
 use crate::store::catalogue::{Condition, Order};
-use crate::store::{JobRow, Store, TraceId, TraceRow};
+use crate::store::{JobRow, Store, TraceId};
 use ask::Answer;
 pub use ask::Asked;
+pub use changes::{Changes, Commit};
 pub use filter::condition;
 use filter::{Allowed, first_term_free};
-pub use history::{End, History, Occurrence, history};
-use verify::{Job, Verifier};
+pub use history::{End, History, Occurrence, Since, history};
+pub use saved::{CaseRule, Saved, SavedError, SavedFile};
+pub use scope::{Scope, near, scope};
+pub use tally::{Breakdown, By, Group, Standing, breakdown};
+pub use timeline::{Bucket, Timeline, Unit, timeline};
+pub use triage::{Diagnosis, triage};
+use verify::Verifier;
 
-/// Logs verified in the first round; later rounds double it, so that a limited search reads little.
-const FIRST_ROUND: usize = 4;
-/// Logs verified in one round at most where their lines are kept until the round is over.
-const MAX_ROUND: usize = 128;
-/// The same where they are only counted: few rounds leave few threads waiting for the last log.
-const MAX_COUNTED_ROUND: usize = 4096;
 /// Traces that the index does not know yet, read from the catalogue at once.
 const UNINDEXED_AT_ONCE: u32 = 500;
 
@@ -42,6 +50,8 @@ const UNINDEXED_AT_ONCE: u32 = 500;
 pub struct Options {
     /// Hits at most; for a query without text, jobs at most. `None` for all.
     pub limit: Option<u64>,
+    /// Lines of one job at most, where more say nothing new; `None` for all.
+    pub each: Option<u64>,
     /// The oldest job first.
     pub oldest: bool,
     /// The whole expression must hold of one line.
@@ -176,44 +186,15 @@ pub async fn search_asked(
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
     let answer = asked.answer().await.context("ask the full-text index")?;
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
-    if !logs.is_empty() {
-        // A writer beside us may have stored some of them after the archive was opened.
-        store.load_names().await?;
-    }
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
     }
     summary.explain.planned = began.elapsed();
     let verifier = Verifier::new(store.clone(), matcher, query.clone(), options.clone(), allowed);
-    let mut rest = logs.as_slice();
-    let counted = options.detail == Detail::Count;
-    let most = if counted { MAX_COUNTED_ROUND } else { MAX_ROUND };
-    let mut round = if counted && options.limit.is_none() { most } else { FIRST_ROUND };
-    while !rest.is_empty() && !summary.limited {
-        let (now, later) = rest.split_at(round.min(rest.len()));
-        rest = later;
-        round = (round * 2).min(most);
-        let jobs = join_rows(store, now, &mut summary).await?;
-        let left = options.limit.map(|l| l.saturating_sub(units(query, &summary)));
-        let worker = verifier.clone();
-        let results = tokio::task::spawn_blocking(move || worker.round(jobs, left))
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-        for result in results {
-            if result.hand_over(&mut summary, options.limit, &mut found).is_break() {
-                summary.explain.took = began.elapsed();
-                return Ok(summary);
-            }
-        }
-        summary.limited = options.limit.is_some_and(|l| units(query, &summary) >= l);
-    }
+    let queue = order::Queue::start(store, &logs, &verifier, options);
+    queue.run(options.limit, &mut summary, &mut found).await?;
     summary.explain.took = began.elapsed();
     Ok(summary)
-}
-
-/// Returns what the limit counts: lines, or jobs where the query has no text.
-fn units(query: &Query, summary: &Summary) -> u64 {
-    if query.positive_terms() == 0 { summary.jobs } else { summary.lines }
 }
 
 /// The documents of one trace that are worth reading.
@@ -310,39 +291,6 @@ async fn add_without_candidates(
     }
     sort(logs, options.oldest);
     Ok(())
-}
-
-/// Joins logs with their rows; a log that stands for its job no longer is dropped.
-async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow::Result<Vec<Job>> {
-    let ids: Vec<JobId> = logs.iter().map(|l| JobId(l.job)).collect();
-    let rows = store.catalogue().jobs_by_id(&ids).await?;
-    let rows: HashMap<u64, Arc<JobRow>> = rows.into_iter().map(|r| (r.id.0, Arc::new(r))).collect();
-    let traces: Vec<TraceId> = logs.iter().map(|l| TraceId(l.trace)).filter(|t| t.0 > 0).collect();
-    let mut places: HashMap<u64, TraceRow> = HashMap::new();
-    for trace in store.catalogue().traces(&traces).await? {
-        match trace {
-            Ok(trace) => drop(places.insert(trace.id.0, trace)),
-            Err(crate::store::CatalogueError::Row { job, what }) => {
-                summary.unreadable.push((JobId(job), what.to_owned()));
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
-    let mut jobs = Vec::with_capacity(logs.len());
-    for log in logs {
-        let Some(row) = rows.get(&log.job) else { continue };
-        let current = row.trace.map_or(0, |t| t.0);
-        if log.trace == 0 || current == log.trace {
-            let trace = places.remove(&log.trace);
-            jobs.push(Job { row: row.clone(), trace, documents: log.documents.clone() });
-        }
-    }
-    Ok(jobs)
-}
-
-/// Returns what there is to search, for saying so where nothing was found.
-pub async fn extent(store: &Store) -> anyhow::Result<Extent> {
-    Ok(store.catalogue().extent().await?)
 }
 
 /// Returns the newest jobs that meet filters alone, as `jobs` lists them.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jobvault_index::{Matcher, Query};
 
@@ -12,7 +11,7 @@ use super::filter::Allowed;
 use super::{Detail, Found, Hit, Options, Summary};
 use crate::model::JobId;
 use crate::store::{JobRow, Store, StoreError, TraceRow};
-use crate::trace::{self, Lines};
+use crate::trace::{self, Lines, Plain};
 
 /// A log to be verified.
 #[derive(Debug, Clone)]
@@ -28,6 +27,8 @@ pub(super) struct Job {
 pub(super) struct Outcome {
     found: Vec<Found>,
     unreadable: Option<(JobId, String)>,
+    /// What a limit counts: lines, or jobs where the query has no text.
+    units: u64,
     windowed: bool,
     decoded: u64,
     false_candidates: u64,
@@ -35,6 +36,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Returns how much of a limit it takes.
+    pub(super) fn units(&self) -> u64 {
+        self.units
+    }
+
     /// Adds itself to the summary and hands over what was found, down to the limit.
     pub(super) fn hand_over(
         self,
@@ -73,7 +79,7 @@ impl Outcome {
     }
 }
 
-/// What all verifying threads share. Cheap to clone.
+/// What a verifying thread needs. Cheap to clone, for another thread.
 #[derive(Clone)]
 pub(super) struct Verifier {
     store: Store,
@@ -81,6 +87,8 @@ pub(super) struct Verifier {
     query: Arc<Query>,
     options: Arc<Options>,
     allowed: Arc<Allowed>,
+    /// Memory of documents that are done with: fresh memory costs a page fault every 4 KiB.
+    spare: Vec<(Vec<u8>, Plain)>,
 }
 
 impl Verifier {
@@ -97,34 +105,12 @@ impl Verifier {
             query: Arc::new(query),
             options: Arc::new(options),
             allowed: Arc::new(allowed),
+            spare: Vec::new(),
         }
     }
 
-    /// Verifies some logs on all processors; the results are in the order of the logs.
-    pub(super) fn round(&self, jobs: Vec<Job>, limit: Option<u64>) -> Vec<Outcome> {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(jobs.len());
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(i) else { return done };
-                done.push((i, self.log(job, limit)));
-            }
-        };
-        let mut results: Vec<(usize, Outcome)> = Vec::with_capacity(jobs.len());
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            results.extend(work());
-            for other in others {
-                results.extend(other.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
-            }
-        });
-        results.sort_by_key(|(i, _)| *i);
-        results.into_iter().map(|(_, outcome)| outcome).collect()
-    }
-
-    fn log(&self, job: &Job, limit: Option<u64>) -> Outcome {
+    /// Verifies a log, as far as `limit` lines go.
+    pub(super) fn log(&mut self, job: &Job, limit: Option<u64>) -> Outcome {
         let mut outcome = Outcome::default();
         if let Err(e) = self.verify(job, limit, &mut outcome) {
             let source =
@@ -135,7 +121,7 @@ impl Verifier {
     }
 
     fn verify(
-        &self,
+        &mut self,
         job: &Job,
         limit: Option<u64>,
         outcome: &mut Outcome,
@@ -156,10 +142,11 @@ impl Verifier {
         };
         if wanted == 0 {
             outcome.found.push(Found::Job(job.row.clone()));
+            outcome.units = 1;
             return Ok(());
         }
         let Some(trace) = &job.trace else { return Ok(()) };
-        let mut left = limit.unwrap_or(u64::MAX);
+        let mut left = limit.into_iter().chain(self.options.each).min().unwrap_or(u64::MAX);
         let mut count = 0;
         for (first, terms) in &job.documents {
             if terms & helping == 0 || left == 0 {
@@ -174,16 +161,19 @@ impl Verifier {
                 let hits = self.hits(&document, &lines, helping);
                 let context = self.context(&document, &hits)?;
                 outcome.found.push(Found::Hits { job: job.row.clone(), hits, context });
+                outcome.units = count;
             }
+            self.spare.push((document.raw, document.plain));
         }
         if count > 0 && self.options.detail == Detail::Count {
             outcome.found.push(Found::Count { job: job.row.clone(), lines: count });
+            outcome.units = count;
         }
         Ok(())
     }
 
     /// Returns the mask of the terms that occur in the log.
-    fn present(&self, job: &Job, outcome: &mut Outcome) -> Result<u64, StoreError> {
+    fn present(&mut self, job: &Job, outcome: &mut Outcome) -> Result<u64, StoreError> {
         let Some(trace) = &job.trace else { return Ok(0) };
         let mut present = 0;
         for (first, terms) in &job.documents {
@@ -203,6 +193,7 @@ impl Verifier {
                 });
                 outcome.windowed |= windowed.0;
             }
+            self.spare.push((document.raw, document.plain));
         }
         Ok(present)
     }
@@ -252,7 +243,7 @@ impl Verifier {
     }
 
     fn read<'a>(
-        &self,
+        &mut self,
         trace: &'a TraceRow,
         first: u32,
         outcome: &mut Outcome,
@@ -260,18 +251,14 @@ impl Verifier {
         let start = first as usize;
         let rest = trace.frames.get(start + 1..).unwrap_or_default();
         let frames = start..start + 1 + rest.iter().take_while(|f| f.continues).count();
-        let mut raw = Vec::new();
+        let (mut raw, mut plain) = self.spare.pop().unwrap_or_default();
+        raw.clear();
         for frame in trace.frames.get(frames.clone()).unwrap_or_default() {
-            let piece = self.store.read_frame(frame)?;
-            // Nearly every document is one frame, whose bytes need not be copied.
-            match raw.is_empty() {
-                true => raw = piece,
-                false => raw.extend(piece),
-            }
+            self.store.append_frame(frame, &mut raw)?;
         }
         outcome.decoded += 1;
         outcome.decoded_bytes += raw.len() as u64;
-        let plain = trace::plain(&raw);
+        trace::plain_into(&raw, &mut plain);
         Ok(Document { trace, frames, raw, plain })
     }
 
@@ -329,7 +316,7 @@ impl Verifier {
 
     /// Returns the lines around hits, from neighbouring documents too.
     fn context(
-        &self,
+        &mut self,
         document: &Document<'_>,
         hits: &[Hit],
     ) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::catalogue::ChunkRow;
+use super::packs::ledger::RecordKind;
 use super::packs::{Entry, Kind};
 use super::segment::entry;
 use super::{Store, StoreError};
@@ -102,7 +103,8 @@ impl Store {
         let row = self.catalogue.artifacts(&[job]).await?.pop();
         let Some(place) = row.and_then(|row| row.listing) else { return Ok(None) };
         self.load_names().await?;
-        let document = self.record(place).await?;
+        let is_listing = |kind| kind == RecordKind::ArtifactListing;
+        let document = self.record(job, place, is_listing).await?;
         Ok(document.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 }

@@ -8,7 +8,7 @@ mod artifacts;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::catalogue::{CatalogueError, LivePack};
-use super::packs::codec::BaseDict;
+use super::packs::codec::Base;
 use super::packs::{Entry, FormatError, Kind, PackError, PackName};
 use super::{Frame, Store, StoreError, TraceId, TraceRow};
 use crate::model::JobId;
@@ -148,14 +148,14 @@ struct PackBases<'a> {
     name: PackName,
     table: &'a [Entry],
     /// The base read last; entries of one base mostly stand together.
-    read: HashMap<[u8; 32], std::sync::Arc<BaseDict>>,
+    read: HashMap<[u8; 32], std::sync::Arc<Base>>,
 }
 
 /// Bases kept while one pack is checked; of the largest that is 32 MiB.
 const MAX_BASES: usize = 8;
 
 impl PackBases<'_> {
-    fn get(&mut self, hash: [u8; 32]) -> Result<std::sync::Arc<BaseDict>, StoreError> {
+    fn get(&mut self, hash: [u8; 32]) -> Result<std::sync::Arc<Base>, StoreError> {
         if let Some(base) = self.read.get(&hash) {
             return Ok(base.clone());
         }
@@ -163,9 +163,9 @@ impl PackBases<'_> {
         let base = match own {
             Some(entry) => {
                 let content = self.store.packs.read(self.name, entry, None)?;
-                let dict = BaseDict::new(&content);
+                let base = Base::new(content);
                 std::sync::Arc::new(
-                    dict.map_err(|source| PackError::Damaged { pack: self.name, source })?,
+                    base.map_err(|source| PackError::Damaged { pack: self.name, source })?,
                 )
             }
             None => {
@@ -173,7 +173,9 @@ impl PackBases<'_> {
                     pack: self.name,
                     source: FormatError::Entry("the archive does not hold its base"),
                 })?;
-                self.store.base(id)?
+                let base = self.store.base(id)?;
+                self.store.check_base(id, &base)?;
+                base
             }
         };
         if self.read.len() >= MAX_BASES {

@@ -27,8 +27,9 @@ pub use blob::BlobReader;
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
 use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
-use packs::codec::BaseDict;
-use packs::format::MAX_LEDGER_BYTES;
+use packs::codec::Base;
+use packs::format::{FormatError, MAX_LEDGER_BYTES};
+use packs::ledger::RecordKind;
 pub use packs::{PackError, PackName, Packs};
 
 use crate::model::JobId;
@@ -134,6 +135,14 @@ impl Store {
         Self::assemble(root, Access::Read, None).await
     }
 
+    /// Opens an archive for reading traces that [`Store::learn_places`] was told of, and no others.
+    ///
+    /// Takes a time that does not grow with the archive.
+    pub async fn open_for_search(root: &Path) -> Result<Self, StoreError> {
+        check_marker(root)?;
+        Self::connect(root, Access::Read, None).await
+    }
+
     /// Opens an archive for writing, and creates it where the directory is missing or empty.
     ///
     /// `purpose` is what another writer is told about us. Fails with [`StoreError::Locked`] beside one.
@@ -156,17 +165,25 @@ impl Store {
         access: Access,
         lock: Option<lock::Lock>,
     ) -> Result<Self, StoreError> {
+        let store = Self::connect(root, access, lock).await?;
+        store.load_names().await?;
+        Ok(store)
+    }
+
+    async fn connect(
+        root: &Path,
+        access: Access,
+        lock: Option<lock::Lock>,
+    ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&root.join("catalogue.sqlite"), access).await?;
-        let store = Self {
+        Ok(Self {
             root: root.to_owned(),
             catalogue,
             packs: Packs::new(root.join("packs"), root.join("tmp")),
             places: Default::default(),
             bases: Default::default(),
             lock: lock.map(Arc::new),
-        };
-        store.load_names().await?;
-        Ok(store)
+        })
     }
 
     /// Reads anew where packs and bases are, so that traces stored since can be read.
@@ -174,6 +191,19 @@ impl Store {
         let packs = self.catalogue.packs().await?;
         let bases = self.catalogue.bases().await?;
         self.places.learn(packs.into_iter().map(|(id, name, _)| (id, name)), &bases);
+        Ok(())
+    }
+
+    /// Reads where the packs and bases of some traces are, as far as it is not known.
+    pub async fn learn_places<'t>(
+        &self,
+        traces: impl Iterator<Item = &'t TraceRow>,
+    ) -> Result<(), StoreError> {
+        let (packs, bases) = self.places.unknown(traces.flat_map(|t| &t.frames));
+        if !packs.is_empty() || !bases.is_empty() {
+            let (names, bases) = self.catalogue.places(&packs, &bases).await?;
+            self.places.learn(names.into_iter(), &bases);
+        }
         Ok(())
     }
 
@@ -229,23 +259,45 @@ impl Store {
 
     /// Reads one frame of a trace: its piece of the raw bytes, verified. Blocks.
     pub fn read_frame(&self, frame: &Frame) -> Result<Vec<u8>, StoreError> {
-        let base = frame.base.map(|id| self.base(id)).transpose()?;
-        Ok(self.packs.read(self.name(frame.pack)?, &frame.entry(), base.as_deref())?)
+        let mut piece = Vec::new();
+        self.append_frame(frame, &mut piece)?;
+        Ok(piece)
     }
 
-    /// Returns a base ready for decoding, verified. Blocks.
-    fn base(&self, id: u64) -> Result<Arc<BaseDict>, StoreError> {
-        if let Some(base) = self.bases.get(id) {
-            return Ok(base);
+    /// As [`Store::read_frame`], at the end of `out`, which is as before where it fails. Blocks.
+    pub fn append_frame(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let name = self.name(frame.pack)?;
+        let base = frame.base.map(|id| Ok::<_, StoreError>((id, self.base(id)?))).transpose()?;
+        let read =
+            self.packs.read_into(name, &frame.entry(), base.as_ref().map(|(_, b)| &**b), out);
+        match (read, base) {
+            (Err(e), Some((id, base))) if e.is_damage() => {
+                // The base was taken on trust: perhaps it is what is damaged.
+                self.check_base(id, &base)?;
+                Err(e.into())
+            }
+            (read, _) => Ok(read?),
         }
-        let (pack, content) = self.base_content(id)?;
-        let dict = BaseDict::new(&content).map_err(|source| StoreError::Base {
-            id,
-            source: PackError::Damaged { pack, source },
-        })?;
-        let dict = Arc::new(dict);
-        self.bases.put(id, dict.clone());
-        Ok(dict)
+    }
+
+    /// Returns a base ready for decoding, its hash unchecked: a frame that comes out right was given the right base.
+    fn base(&self, id: u64) -> Result<Arc<Base>, StoreError> {
+        self.bases.get(id, || {
+            let (pack, entry) = self.places.base(id).ok_or(StoreError::NoBase(id))?;
+            let base = self.packs.read_base(self.name(pack)?, &entry);
+            base.map_err(|source| StoreError::Base { id, source })
+        })
+    }
+
+    /// Fails where a base that was read is not the one that was stored.
+    fn check_base(&self, id: u64, base: &Base) -> Result<(), StoreError> {
+        let (pack, entry) = self.places.base(id).ok_or(StoreError::NoBase(id))?;
+        if base.has_hash(&entry.hash) {
+            return Ok(());
+        }
+        self.bases.forget(id);
+        let source = PackError::Damaged { pack: self.name(pack)?, source: FormatError::Hash };
+        Err(StoreError::Base { id, source })
     }
 
     /// Reads the bytes of a base, verified, and names its pack. Blocks.
@@ -263,26 +315,32 @@ impl Store {
     /// Returns the newest document of a job as the server sent it, or `None` where the archive has none.
     pub async fn document(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
         match self.catalogue.document(job).await? {
-            Some(place) => self.record(place).await,
+            Some(place) => self.record(job, place, RecordKind::is_listing).await,
             None => Ok(None),
         }
     }
 
-    /// Reads a record: pack, offset of its ledger, number within it.
+    /// Reads a job's record of a wanted kind: pack, offset of its ledger, number within it.
     async fn record(
         &self,
+        job: JobId,
         (pack, offset, index): (u64, u64, u64),
+        wanted: fn(RecordKind) -> bool,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.name(pack)?;
         let packs = self.packs.clone();
         let read = move || -> Result<Option<Vec<u8>>, StoreError> {
             let footer = packs.footer(name)?;
-            let Some(entry) = footer.entries.iter().find(|e| e.offset == offset) else {
-                return Ok(None);
+            let moved = || PackError::Damaged {
+                pack: name,
+                source: FormatError::Entry("no document is where the catalogue says"),
             };
+            let entry = footer.entries.iter().find(|e| e.offset == offset).ok_or_else(moved)?;
             let ledger = packs.read(name, entry, None)?;
-            let record = packs::ledger::records(&ledger).nth(index as usize);
-            Ok(record.and_then(Result::ok).map(|r| r.bytes.to_vec()))
+            let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
+            // Packs that changed places hold other documents at the same places.
+            let own = record.filter(|r| r.job == job.0 && wanted(r.kind)).ok_or_else(moved)?;
+            Ok(Some(own.bytes.to_vec()))
         };
         tokio::task::spawn_blocking(read)
             .await

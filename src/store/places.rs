@@ -3,10 +3,10 @@
 //! Grows with the archive, by about a hundred bytes for each pack and base. Nothing is forgotten: a pack that was
 //! deleted is missing when it is read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, RwLock};
 
-use super::catalogue::BaseRow;
+use super::catalogue::{BaseRow, Frame};
 use super::packs::{Entry, Kind, PackName};
 use super::segment::entry;
 
@@ -35,6 +35,22 @@ impl Places {
             };
             (row.id, (row.pack, base))
         }));
+    }
+
+    /// Returns the packs and the bases of some frames that were not taken in, each once.
+    pub(super) fn unknown<'f>(
+        &self,
+        frames: impl Iterator<Item = &'f Frame>,
+    ) -> (Vec<u64>, Vec<u64>) {
+        let inner = self.inner.read().unwrap_or_else(|e| e.into_inner());
+        let (mut packs, mut bases) = (BTreeSet::new(), BTreeSet::new());
+        for frame in frames {
+            if !inner.names.contains_key(&frame.pack) {
+                packs.insert(frame.pack);
+            }
+            bases.extend(frame.base.filter(|id| !inner.bases.contains_key(id)));
+        }
+        (packs.into_iter().collect(), bases.into_iter().collect())
     }
 
     /// Returns the name of a pack.

@@ -219,6 +219,10 @@ fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> V
         let place = &entry.place;
         let key = (place.trace, place.job);
         let frames = open.entry(key).or_default();
+        if place.raw_offset == 0 {
+            // What stands before is left of a try that failed; its number was given again.
+            frames.clear();
+        }
         let at: u64 = frames.iter().map(|f| f.raw_bytes).sum();
         if at != place.raw_offset {
             open.remove(&key);

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod compact;
 mod damage;
+mod harm;
+mod power;
 mod rebuild;
 
 use std::fs;

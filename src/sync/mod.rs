@@ -40,7 +40,7 @@ use crate::model::ProjectId;
 use crate::store::Store;
 pub use options::{ARTIFACT_LIMIT, Everything, Options, REPORT_LIMIT};
 pub use plan::{Planned, plan};
-pub use reindex::{catch_up, reindex};
+pub use reindex::{catch_up, merge, reindex};
 use run::Run;
 use scope::Listed;
 pub use stats::{Failure, Progress, SyncStats};

@@ -20,6 +20,25 @@ pub async fn catch_up(store: &Store, index: &mut Index) -> anyhow::Result<u64> {
     add_after(store, index, after, |_, _| {}).await
 }
 
+/// Merges the parts of the index into as few as may be, which is smallest. Where there is no index there is nothing to
+/// do. Returns whether it changed anything.
+pub async fn merge(store: &Store) -> anyhow::Result<bool> {
+    let dir = store.index_dir();
+    let work = move || match Index::open(&dir) {
+        Err(index::Error::Missing { .. }) => Ok(false),
+        opened => {
+            let mut writer = opened?.writer()?;
+            let merged = writer.merge()?;
+            writer.finish()?;
+            Ok(merged)
+        }
+    };
+    let merged: Result<bool, index::Error> = tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+    merged.context("merge the full-text index")
+}
+
 /// Makes the index anew from the packs. `progress` is called with traces and bytes so far.
 ///
 /// A trace that cannot be read is passed over and named in a warning; `verify` says what is wrong with it.

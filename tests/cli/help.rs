@@ -2,12 +2,15 @@
 
 use super::Home;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: &[&str] = &[
     "sync",
     "search",
     "first",
     "last",
+    "triage",
+    "saved",
     "show",
+    "export",
     "jobs",
     "status",
     "verify",
@@ -37,7 +40,7 @@ fn each_command_explains_itself() {
         assert!(help.stdout.contains("Usage: jobvault"), "{command}: {}", help.stdout);
         assert!(!help.stdout.contains("\n\n\n"), "{command}: {}", help.stdout);
     }
-    for command in ["sync", "search", "first", "last", "show", "jobs"] {
+    for command in ["sync", "search", "first", "last", "show", "export", "jobs"] {
         assert!(home.run(&[command, "-h"]).stdout.contains("Examples:\n"), "{command}");
     }
 }

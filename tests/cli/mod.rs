@@ -3,8 +3,10 @@
 
 mod archives;
 mod artifacts;
+mod export;
 mod help;
 mod mistakes;
+mod questions;
 mod server;
 mod settings;
 

@@ -11,7 +11,7 @@ impl Home {
         ran(self.command(args).env("GITLAB_TOKEN", TOKEN).output().unwrap())
     }
 
-    fn synced(server: &FakeGitLab) -> Self {
+    pub(super) fn synced(server: &FakeGitLab) -> Self {
         let home = Self::new();
         let sync = home.with_token(&["sync", "--host", server.url(), "group/project"]);
         assert_eq!(sync.code, 0, "{}", sync.stderr);

@@ -5,6 +5,8 @@
     reason = "a test fails by panicking and says what it skips"
 )]
 
+mod backup;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 

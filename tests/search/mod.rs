@@ -1,6 +1,11 @@
 //! Search through the library: what it answers for an archive that was synced.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alive;
+mod damage;
+mod exact;
+mod questions;
+
 use jiff::Timestamp;
 use jobvault::search::{End, History, history};
 use jobvault_index::{Case, Index, Query};

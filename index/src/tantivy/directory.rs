@@ -1,8 +1,10 @@
-//! The engine's directory, such that a read-only one opens.
+//! The engine's directory, such that a read-only one opens and that postings are compressed.
 //!
 //! The engine takes a lock for opening segments, against their removal by a writer, and makes a
 //! file for it. Where nobody can write, nobody can remove: the lock is then granted without a file.
+//! Files of postings are written and read as [`blocks`]; the engine does not notice.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +15,28 @@ use ::tantivy::directory::{
     DirectoryLock, FileHandle, Lock, META_LOCK, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
 };
 
+use super::blocks::{self, Blocks};
+
+/// The extension of files of postings.
+const POSTINGS: &str = "idx";
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new(POSTINGS))
+}
+
 /// A memory-mapped directory that may be read-only.
 #[derive(Debug, Clone)]
 pub(super) struct Shared(pub(super) MmapDirectory);
 
 impl Directory for Shared {
     fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
-        self.0.get_file_handle(path)
+        let file = self.0.get_file_handle(path)?;
+        if !is_compressed(path) {
+            return Ok(file);
+        }
+        let blocks = Blocks::open(file)
+            .map_err(|error| OpenReadError::wrap_io_error(error, path.to_owned()))?;
+        Ok(Arc::new(blocks))
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
@@ -31,7 +48,11 @@ impl Directory for Shared {
     }
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
-        self.0.open_write(path)
+        let file = self.0.open_write(path)?;
+        if !is_compressed(path) {
+            return Ok(file);
+        }
+        blocks::writer(file).map_err(|error| OpenWriteError::wrap_io_error(error, path.to_owned()))
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {

@@ -4,6 +4,7 @@
 //! an error of that too.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -79,13 +80,18 @@ pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
         TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(path)) => {
             damaged(format!("{} is missing", path.display()))
         }
+        // The engine reports what it cannot make sense of as such an error, too.
+        TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath })
+            if io_error.raw_os_error().is_none() =>
+        {
+            damaged(format!("{}: {io_error}", filepath.display()))
+        }
         TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath })
         | TantivyError::OpenWriteError(OpenWriteError::IoError { io_error, filepath }) => {
             io(filepath, io_error)
         }
         TantivyError::LockFailure(LockError::IoError(error), _) | TantivyError::IoError(error)
-            if error.kind() != io::ErrorKind::InvalidData
-                && error.kind() != io::ErrorKind::UnexpectedEof =>
+            if error.raw_os_error().is_some() =>
         {
             io(PathBuf::new(), error)
         }
@@ -102,10 +108,24 @@ pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
     }
 }
 
+thread_local! {
+    /// This thread is in the engine, whose panics become errors.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Tells whether a panic of this thread would become an error, so that a program's panic hook need
+/// not speak of it.
+pub fn makes_errors_of_panics() -> bool {
+    GUARDED.get()
+}
+
 /// Calls the engine; its errors and panics become errors.
 pub(super) fn guard<T>(dir: &Path, f: impl FnOnce() -> ::tantivy::Result<T>) -> Result<T, Error> {
     // What a panic leaves half done is dropped: reading changes nothing shared.
-    match catch_unwind(AssertUnwindSafe(f)) {
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(before);
+    match result {
         Ok(result) => result.map_err(|source| wrap(dir, source)),
         Err(panic) => Err(Error::Damaged { dir: dir.to_owned(), file: panic_text(panic.as_ref()) }),
     }

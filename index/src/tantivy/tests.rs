@@ -110,6 +110,27 @@ fn segments_are_merged_and_their_flat_files_follow() {
 }
 
 #[test]
+fn merging_leaves_one_segment_and_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..5).map(|n| format!("word{n} common\n")).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
+    let index = index(folder.path(), &documents, 1);
+    let before = (found(&index, &["common"]), found(&index, &["ord3"]));
+    let mut writer = index.writer().unwrap();
+    assert!(writer.merge().unwrap());
+    assert!(!writer.merge().unwrap());
+    let postings = |path: &PathBuf| path.extension().is_some_and(|e| e == "idx");
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(files.filter(postings).count(), 1);
+    writer.finish().unwrap();
+    let index = Index::open(folder.path()).unwrap();
+    assert_eq!(index.candidates(&query(&["common"]), &|_| true).unwrap().segments, 1);
+    assert_eq!((found(&index, &["common"]), found(&index, &["ord3"])), before);
+    assert_eq!(index.through(), 5);
+}
+
+#[test]
 fn what_is_wrong_with_an_index_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("index");
@@ -180,4 +201,27 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_slip_of_the_finger_finds_the_word_that_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = [
+        document(1, 1, 0, "Connection refused by peer\n"),
+        document(2, 2, 0, "connection timeout\n"),
+        document(3, 3, 0, "connections 1f2e3d4c5b\n"),
+    ];
+    let index = index(folder.path(), &documents, 1);
+    let near = |text: &str| -> Vec<String> {
+        let near = index.near(&query(&[text])).unwrap();
+        let words = near.into_iter().flat_map(|near| {
+            near.instead.into_iter().map(|s| format!("{}:{}", s.word, s.documents))
+        });
+        words.collect()
+    };
+    assert_eq!(near("conection refsued"), ["Connection:1", "connection:1", "refused:1"]);
+    assert_eq!(near("Timeout"), ["timeout:1"], "only the case is another");
+    assert!(near("onnectio").is_empty(), "it occurs");
+    assert!(near("1f2e3d4c5a").is_empty() && near("/conection/").is_empty());
+    assert!(near("zzzzzzzzzz").is_empty() && near("-\"conection\"").is_empty());
 }

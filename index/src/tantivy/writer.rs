@@ -6,6 +6,7 @@
 
 use std::fs;
 
+use ::tantivy::index::{SegmentId, SegmentMeta};
 use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use ::tantivy::schema::Field;
 use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
@@ -130,6 +131,27 @@ impl Writer {
         Ok(())
     }
 
+    /// Merges segments into as few as may be, which is smallest: a segment has a dictionary of its
+    /// own. Waits for it. Returns whether there was anything to merge.
+    pub fn merge(&mut self) -> Result<bool, Error> {
+        let inner = &self.index.inner;
+        let groups = guard(&inner.dir, || {
+            let mut segments = inner.engine.searchable_segment_metas()?;
+            segments.sort_by_key(SegmentMeta::num_docs);
+            Ok(groups(&segments))
+        })?;
+        let mut merged = false;
+        for group in groups.into_iter().filter(|group| group.len() > 1) {
+            guard(&inner.dir, || self.engine.merge(&group).wait())?;
+            merged = true;
+        }
+        // Whoever reads a segment keeps its files.
+        self.index.reload()?;
+        guard(&inner.dir, || self.engine.garbage_collect_files().wait())?;
+        self.write_flats();
+        Ok(merged)
+    }
+
     /// Waits for merges and gives up the lock. What was not committed is lost.
     pub fn finish(self) -> Result<(), Error> {
         let Writer { index, engine, .. } = self;
@@ -141,6 +163,24 @@ impl Writer {
     fn write_flats(&self) {
         write_flats(&self.index);
     }
+}
+
+/// Puts segments together, the smallest first, to no more documents than one may have.
+fn groups(segments: &[SegmentMeta]) -> Vec<Vec<SegmentId>> {
+    let mut groups: Vec<Vec<SegmentId>> = Vec::new();
+    let mut documents = usize::MAX;
+    for segment in segments {
+        let more = segment.num_docs() as usize;
+        documents = documents.saturating_add(more);
+        match groups.last_mut() {
+            Some(group) if documents <= MAX_MERGED_DOCUMENTS => group.push(segment.id()),
+            _ => {
+                groups.push(vec![segment.id()]);
+                documents = more;
+            }
+        }
+    }
+    groups
 }
 
 /// Writes the flat dictionaries of new segments and removes those of old ones. They only save

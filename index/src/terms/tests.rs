@@ -48,14 +48,27 @@ fn a_scan_finds_each_kind_of_place_in_its_half() {
         "undead",
     ]);
     use Place::*;
-    assert_eq!(found(&flat, true, Inside, "ead", false), [".ead", ".dead", ".eade"]);
+    assert_eq!(found(&flat, true, Inside, "ead", false), [".eade", ".dead", ".ead"]);
     assert_eq!(found(&flat, true, Start, "dea", false), [".dead"]);
     assert_eq!(found(&flat, true, End, "dea", false), [".0dea"]);
     assert_eq!(found(&flat, false, Whole, "dead", false), ["dead"]);
-    assert_eq!(found(&flat, false, Whole, "dead", true), ["DEAd", "dead"]);
-    assert_eq!(found(&flat, false, Start, "dead", true), ["DEAd", "dead", "deadline"]);
+    assert_eq!(found(&flat, false, Whole, "dead", true), ["dead", "DEAd"]);
+    assert_eq!(found(&flat, false, Start, "dead", true), ["dead", "DEAd", "deadline"]);
     assert_eq!(found(&flat, false, End, "dead", false), ["dead", "undead"]);
-    assert_eq!(found(&flat, false, Inside, "a", false), ["aa", "dead", "deadline", "undead"]);
+    assert_eq!(found(&flat, false, Inside, "a", false), ["dead", "aa", "deadline", "undead"]);
+}
+
+#[test]
+fn ids_take_a_bit_each() {
+    let ids: Vec<String> = (0..0x10000).map(|id| format!("\u{1}{id:04x}")).collect();
+    let tokens: Vec<&str> = ids.iter().map(String::as_str).collect();
+    assert!(file(&tokens).len() < 9_000);
+    let flat = flat(&tokens);
+    assert_eq!(found(&flat, true, Place::Whole, "12ab", false), [".12ab"]);
+    assert_eq!(found(&flat, true, Place::Start, "12a", false).len(), 16);
+    assert_eq!(found(&flat, true, Place::Inside, "11", false).len(), 736);
+    assert_eq!(found(&flat, true, Place::End, "g", false).len(), 0);
+    assert_eq!(found(&flat, false, Place::Start, "1", false).len(), 0);
 }
 
 #[test]

@@ -7,13 +7,16 @@ use jiff::Timestamp;
 
 use super::{heading, json};
 use crate::cli::output::{Out, OutputError, Paint};
-use crate::export::{self, Style};
+use crate::cli::table;
+use crate::export::{self, Style, sanitise};
 use crate::model::JobId;
 use crate::search::{Found, Hit};
 use crate::store::JobRow;
 
 /// What stands between lines that are not next to each other.
 const BREAK: &str = "--";
+/// The widest a section's name is shown beside a line.
+const MAX_SECTION: usize = 24;
 
 /// Prints what a search finds, in order.
 pub(super) struct Printer<'a> {
@@ -132,6 +135,17 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
+    /// Returns when and in which section a line was written, where that is known.
+    fn place(&self, hit: &Hit) -> String {
+        let time = hit.time.map(|time| time.strftime("%H:%M:%S").to_string());
+        let section = hit.section.as_deref().map(|name| table::cut(&sanitise(name), MAX_SECTION));
+        let parts: Vec<String> = time.into_iter().chain(section).collect();
+        match parts.is_empty() {
+            true => String::new(),
+            false => format!("{} ", self.out.paint(Paint::Dim, parts.join(" "))),
+        }
+    }
+
     fn line(
         &mut self,
         job: JobId,
@@ -147,7 +161,8 @@ impl<'a> Printer<'a> {
             true => {
                 let paint = if hit.is_some() { Paint::Green } else { Paint::Dim };
                 let number = self.out.paint(paint, format!("{number:>widest$}"));
-                format!("{number}{sign} ").into_bytes()
+                let place = hit.map_or(String::new(), |hit| self.place(hit));
+                format!("{number}{sign} {place}").into_bytes()
             }
             false => format!("{job}{sign}{number}{sign}").into_bytes(),
         };

@@ -10,7 +10,7 @@ use crate::model::{JobId, ProjectId, TraceState};
 use crate::store::packs::PackName;
 
 /// Ids looked up in one statement.
-const IDS_PER_STATEMENT: usize = 1000;
+pub(super) const IDS_PER_STATEMENT: usize = 1000;
 
 /// What a condition on jobs looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum Column {
 }
 
 impl Column {
-    fn sql(self) -> &'static str {
+    pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Project => "p.path",
             Self::Name => "j.name",
@@ -76,6 +76,8 @@ pub enum Condition {
     Glob(Column, String),
     /// A path in the listing of the job's artifacts fits a glob.
     Artifact(String),
+    /// The column's text is this one.
+    Is(Column, String),
     /// The column's number lies between both, ends included.
     Between(Column, i64, i64),
     /// The condition does not hold.
@@ -106,7 +108,7 @@ pub struct StatusRow {
     pub raw_bytes: u64,
 }
 
-fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
+pub(super) fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
     match condition {
         Condition::Glob(column, glob) => {
             // SQLite's GLOB knows classes as well; a bracket of ours is only a bracket.
@@ -116,6 +118,10 @@ fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
         Condition::Artifact(glob) => {
             sql.push("j.id IN (SELECT e.job FROM artifact_paths f JOIN artifact_entries e ON e.path = f.id ");
             sql.push("WHERE f.path GLOB ").push_bind(glob.replace('[', "[[]")).push(")");
+        }
+        Condition::Is(column, text) => {
+            sql.push("coalesce(").push(column.sql()).push(" = ").push_bind(text.clone());
+            sql.push(", 0)");
         }
         Condition::Between(column, low, high) => {
             sql.push("coalesce(").push(column.sql()).push(" BETWEEN ").push_bind(*low);

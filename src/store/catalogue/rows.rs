@@ -176,24 +176,27 @@ pub struct TraceRow {
 
 impl TraceRow {
     pub(super) fn read(row: &SqliteRow) -> Result<Result<Self, CatalogueError>, sqlx::Error> {
-        let job = JobId(row.try_get::<i64, _>("job")? as u64);
+        let number = |column| row.try_get::<i64, _>(column).map(|n| n as u64);
+        let (id, job) = (TraceId(number("id")?), JobId(number("job")?));
         let hash: Vec<u8> = row.try_get("hash")?;
-        let coded: Vec<u8> = row.try_get("frames")?;
+        let (raw_bytes, lines) = (number("raw_bytes")?, number("lines")?);
+        let frames: &[u8] = row.try_get("frames")?;
+        Ok(Self::new(id, job, raw_bytes, lines, hash.try_into().ok(), frames))
+    }
+
+    /// Makes a row out of its columns; a hash of another length is `None`.
+    pub(super) fn new(
+        id: TraceId,
+        job: JobId,
+        raw_bytes: u64,
+        lines: u64,
+        hash: Option<[u8; 32]>,
+        frames: &[u8],
+    ) -> Result<Self, CatalogueError> {
         let damaged = |what| CatalogueError::Row { job: job.0, what };
-        let Ok(hash) = <[u8; 32]>::try_from(hash) else {
-            return Ok(Err(damaged("the hash of its trace")));
-        };
-        let Some(frames) = frames::decode(&coded, &hash) else {
-            return Ok(Err(damaged("the list of its frames")));
-        };
-        Ok(Ok(Self {
-            id: TraceId(row.try_get::<i64, _>("id")? as u64),
-            job,
-            raw_bytes: row.try_get::<i64, _>("raw_bytes")? as u64,
-            lines: row.try_get::<i64, _>("lines")? as u64,
-            hash,
-            frames,
-        }))
+        let hash = hash.ok_or(damaged("the hash of its trace"))?;
+        let frames = frames::decode(frames, &hash).ok_or(damaged("the list of its frames"))?;
+        Ok(Self { id, job, raw_bytes, lines, hash, frames })
     }
 
     /// Returns the ranges of frames that make one document each: a frame and those which continue it.

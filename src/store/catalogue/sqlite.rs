@@ -53,30 +53,33 @@ impl Catalogue {
 
     async fn open_read(path: &Path) -> Result<Self, CatalogueError> {
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
-        let direct = connect(path, options.clone().read_only(true), LONE_READERS).await;
-        let catalogue = match direct {
-            Ok(catalogue) if catalogue.answers().await => catalogue,
-            // SQLite cannot share memory with a writer where the directory is not writable.
-            Ok(_) | Err(_) => open_unwritable(path).await?,
+        let direct = connect(path, options.read_only(true), LONE_READERS).await;
+        let opened = match direct {
+            Ok(catalogue) => catalogue.version().await.ok().map(|newest| (catalogue, newest)),
+            Err(_) => None,
         };
-        catalogue.check_version().await?;
-        Ok(catalogue)
+        let (catalogue, newest) = match opened {
+            Some(opened) => opened,
+            // SQLite cannot share memory with a writer where the directory is not writable.
+            None => {
+                let catalogue = open_unwritable(path).await?;
+                let newest = catalogue.version().await?;
+                (catalogue, newest)
+            }
+        };
+        let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();
+        match newest > known {
+            true => Err(CatalogueError::Newer { path: path.to_owned() }),
+            false => Ok(catalogue),
+        }
     }
 
-    async fn answers(&self) -> bool {
-        sqlx::query("SELECT 1 FROM sqlite_master LIMIT 1").fetch_optional(&self.pool).await.is_ok()
-    }
-
-    async fn check_version(&self) -> Result<(), CatalogueError> {
-        let newest: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+    /// Returns the number of the newest migration that the catalogue has seen.
+    async fn version(&self) -> Result<i64, CatalogueError> {
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
             .fetch_one(&self.pool)
             .await
-            .map_err(self.failed("read"))?;
-        let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();
-        if newest > known {
-            return Err(CatalogueError::Newer { path: self.path.clone() });
-        }
-        Ok(())
+            .map_err(self.failed("read"))
     }
 }
 
@@ -110,10 +113,19 @@ async fn connect(
     options: SqliteConnectOptions,
     connections: u32,
 ) -> Result<Catalogue, CatalogueError> {
-    let pool: SqlitePool =
-        SqlitePoolOptions::new().max_connections(connections).connect_with(options).await.map_err(
-            |source| CatalogueError::Sqlite { action: "opened", path: path.to_owned(), source },
-        )?;
+    let pool: SqlitePool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        // A file does not go away as a server does: asking whether it is there doubles the waiting for each statement.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(|source| CatalogueError::Sqlite {
+            action: "opened",
+            path: path.to_owned(),
+            source,
+        })?;
     Ok(Catalogue { pool, path: path.to_owned(), _copy: None })
 }
 

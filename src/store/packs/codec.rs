@@ -5,17 +5,14 @@
 
 use std::io;
 
-use zstd::dict::DecoderDictionary;
-use zstd::zstd_safe::{self, CCtx, CParameter, DParameter};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 use super::format::{
-    FormatError, Kind, MAX_BASE_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES,
+    Entry, FormatError, Kind, MAX_BASE_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES,
 };
 use super::stamps;
 use super::varint::{self, Reader};
 
-/// Decoders accept windows up to 128 MiB, zstd's own default limit.
-const WINDOW_LOG_MAX: u32 = 27;
 /// A base has at least this many bytes: zstd takes a shorter dictionary for none.
 pub(crate) const MIN_BASE_BYTES: usize = 8;
 /// What zstd's own dictionaries begin with; a base that did would not be taken as raw content.
@@ -70,19 +67,19 @@ impl Payload {
     }
 }
 
-/// Takes a payload apart into the piece it was made of, of `raw_bytes` bytes.
-fn piece_of(mut payload: Vec<u8>, raw_bytes: usize) -> Result<Vec<u8>, FormatError> {
-    match payload.first() {
-        Some(&CODEC_PLAIN) => {
-            payload.drain(..1);
-            Ok(payload)
+/// Takes a payload apart and appends the piece it was made of, of `raw_bytes` bytes, to `out`.
+fn append_piece(payload: &[u8], raw_bytes: usize, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    match payload.split_first() {
+        Some((&CODEC_PLAIN, piece)) => {
+            out.extend_from_slice(piece);
+            Ok(())
         }
-        Some(&CODEC_STAMPED) => {
-            let mut reader = Reader::new(&payload[1..]);
+        Some((&CODEC_STAMPED, rest)) => {
+            let mut reader = Reader::new(rest);
             let parts = reader.size().and_then(|len| reader.bytes(len));
             let stream = parts.ok_or(FormatError::Entry("its stamps are cut off"))?;
-            let body = &payload[payload.len() - reader.left()..];
-            stamps::join(stream, body, raw_bytes)
+            let body = &rest[rest.len() - reader.left()..];
+            stamps::join(stream, body, raw_bytes, out)
                 .ok_or(FormatError::Entry("its stamps do not fit its lines"))
         }
         Some(_) => Err(FormatError::Entry("its coding is unknown")),
@@ -141,73 +138,133 @@ fn error(code: usize) -> io::Error {
     io::Error::other(zstd_safe::get_error_name(code))
 }
 
-/// A base made ready for decoding. Holds a copy of its content.
-pub(crate) struct BaseDict {
-    dictionary: DecoderDictionary<'static>,
-    bytes: usize,
+/// A base as frames are decoded against it. Its bytes may be unverified: what a frame gives with it proves itself.
+pub(crate) struct Base {
+    content: Vec<u8>,
 }
 
-impl BaseDict {
-    /// Makes a verified base ready.
-    pub(crate) fn new(content: &[u8]) -> Result<Self, FormatError> {
-        if !may_be_base(content) {
-            return Err(FormatError::Entry("it may not be a base"));
+impl Base {
+    /// Takes the content of a base.
+    pub(crate) fn new(content: Vec<u8>) -> Result<Self, FormatError> {
+        match may_be_base(&content) {
+            true => Ok(Self { content }),
+            false => Err(FormatError::Entry("it may not be a base")),
         }
-        let dictionary = DecoderDictionary::try_copy(content)
-            .map_err(|_| FormatError::Entry("zstd refuses the base"))?;
-        Ok(Self { dictionary, bytes: content.len() })
     }
 
     /// Returns how many bytes it keeps in memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.content.capacity()
+    }
+
+    /// Tells whether its content has this hash.
+    pub(crate) fn has_hash(&self, hash: &[u8; 32]) -> bool {
+        blake3::hash(&self.content).as_bytes() == hash
     }
 }
 
-impl std::fmt::Debug for BaseDict {
+impl std::fmt::Debug for Base {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "BaseDict({} bytes)", self.bytes)
+        write!(f, "Base({} bytes)", self.content.len())
     }
 }
 
-/// Decodes the stored bytes of an entry and checks its hash. `base` is the one which the entry names.
-pub(crate) fn decode(
-    kind: Kind,
+/// Takes entries apart. Keeps zstd's context and a buffer, whose pages are dear to get.
+pub(crate) struct Decoder {
+    context: DCtx<'static>,
+    payload: Vec<u8>,
+}
+
+impl Decoder {
+    /// Makes a decoder.
+    pub(crate) fn new() -> Result<Self, FormatError> {
+        let context = DCtx::try_create().ok_or(FormatError::Entry("out of memory"))?;
+        Ok(Self { context, payload: Vec::new() })
+    }
+
+    /// Returns how many bytes its buffer takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.payload.capacity()
+    }
+
+    /// Decodes the stored bytes of an entry, checks its hash and appends its content to `out`. `base` is the one
+    /// which the entry names. On failure `out` is as before.
+    pub(crate) fn decode(
+        &mut self,
+        entry: &Entry,
+        stored: &[u8],
+        base: Option<&Base>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        let before = out.len();
+        let read = self.append(entry, stored, base, out).and_then(|()| {
+            let content = &out[before..];
+            let whole = content.len() as u64 == entry.raw_bytes;
+            match whole && blake3::hash(content).as_bytes() == &entry.hash {
+                true => Ok(()),
+                false => Err(FormatError::Hash),
+            }
+        });
+        if read.is_err() {
+            out.truncate(before);
+        }
+        read
+    }
+
+    /// Decodes the stored bytes of a base, not checking its hash: nobody sees them but frames, which have their own.
+    pub(crate) fn base(&mut self, entry: &Entry, stored: &[u8]) -> Result<Base, FormatError> {
+        let mut content = Vec::new();
+        self.append(entry, stored, None, &mut content)?;
+        Base::new(content)
+    }
+
+    fn append(
+        &mut self,
+        entry: &Entry,
+        stored: &[u8],
+        base: Option<&Base>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
+        let limit = match entry.kind {
+            Kind::Frame => MAX_FRAME_BYTES,
+            Kind::Base => MAX_BASE_BYTES,
+            Kind::Ledger => MAX_LEDGER_BYTES,
+            Kind::Chunk => MAX_CHUNK_BYTES,
+        };
+        if entry.raw_bytes > limit {
+            return Err(FormatError::Entry("its length is over the limit"));
+        }
+        let raw = entry.raw_bytes as usize;
+        if entry.kind == Kind::Frame {
+            // Either coding makes a piece longer by one byte at most.
+            decompress(&mut self.context, stored, raw + 1, base, &mut self.payload)?;
+            return append_piece(&self.payload, raw, out);
+        }
+        if out.is_empty() {
+            return decompress(&mut self.context, stored, raw, base, out);
+        }
+        decompress(&mut self.context, stored, raw, base, &mut self.payload)?;
+        out.extend_from_slice(&self.payload);
+        Ok(())
+    }
+}
+
+/// Decompresses into `out`, in the place of what it held. All at once, so that no window is ever allocated.
+fn decompress(
+    context: &mut DCtx<'static>,
     stored: &[u8],
-    raw_bytes: u64,
-    hash: &[u8; 32],
-    base: Option<&BaseDict>,
-) -> Result<Vec<u8>, FormatError> {
-    let limit = match kind {
-        Kind::Frame => MAX_FRAME_BYTES,
-        Kind::Base => MAX_BASE_BYTES,
-        Kind::Ledger => MAX_LEDGER_BYTES,
-        Kind::Chunk => MAX_CHUNK_BYTES,
-    };
-    if raw_bytes > limit {
-        return Err(FormatError::Entry("its length is over the limit"));
-    }
-    let raw = raw_bytes as usize;
-    let content = match kind {
-        // Either coding makes a piece longer by one byte at most.
-        Kind::Frame => piece_of(decompress(stored, raw + 1, base)?, raw)?,
-        Kind::Base | Kind::Ledger | Kind::Chunk => decompress(stored, raw, base)?,
-    };
-    if content.len() != raw || blake3::hash(&content).as_bytes() != hash {
-        return Err(FormatError::Hash);
-    }
-    Ok(content)
-}
-
-fn decompress(stored: &[u8], room: usize, base: Option<&BaseDict>) -> Result<Vec<u8>, FormatError> {
-    let broken = |_| FormatError::Entry("zstd refuses it");
-    let mut context = match base {
-        Some(base) => zstd::bulk::Decompressor::with_prepared_dictionary(&base.dictionary),
-        None => zstd::bulk::Decompressor::new(),
-    }
-    .map_err(broken)?;
-    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(broken)?;
-    context.decompress(stored, room).map_err(broken)
+    room: usize,
+    base: Option<&Base>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    out.clear();
+    out.reserve_exact(room);
+    let base = base.map_or(&[][..], |base| &base.content);
+    // Room is what the vector has, which may be more than asked for: the length is checked with the hash.
+    context
+        .decompress_using_dict(out, stored, base)
+        .map_err(|_| FormatError::Entry("zstd refuses it"))?;
+    Ok(())
 }
 
 #[cfg(test)]

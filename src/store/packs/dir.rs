@@ -6,12 +6,14 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::PackError;
-use super::codec::{self, BaseDict};
+use super::codec::{Base, Decoder};
+use super::decoders::{Decoders, Reading};
+use super::disk::Disk;
 use super::format::{self, Entry, Footer, FormatError};
 
 /// The name of a pack: the BLAKE3 hash of all its bytes.
@@ -52,12 +54,14 @@ pub struct PackInfo {
 pub struct Packs {
     dir: PathBuf,
     tmp: PathBuf,
+    pub(in crate::store) disk: Disk,
+    decoders: Decoders,
 }
 
 impl Packs {
     /// Names the folders; nothing is created or read.
     pub(crate) fn new(dir: PathBuf, tmp: PathBuf) -> Self {
-        Self { dir, tmp }
+        Self { dir, tmp, disk: Disk::default(), decoders: Decoders::default() }
     }
 
     /// Starts the pack `number` in a temporary file.
@@ -90,12 +94,46 @@ impl Packs {
         &self,
         name: PackName,
         entry: &Entry,
-        base: Option<&BaseDict>,
+        base: Option<&Base>,
     ) -> Result<Vec<u8>, PackError> {
+        let mut content = Vec::new();
+        self.read_into(name, entry, base, &mut content)?;
+        Ok(content)
+    }
+
+    /// As [`Packs::read`], at the end of `out`, which is as before where it fails.
+    pub(crate) fn read_into(
+        &self,
+        name: PackName,
+        entry: &Entry,
+        base: Option<&Base>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PackError> {
+        self.decoding(name, entry, |reading| {
+            reading.decoder.decode(entry, &reading.stored, base, out)
+        })
+    }
+
+    /// Reads a base for decoding frames against it, its hash unchecked.
+    pub(crate) fn read_base(&self, name: PackName, entry: &Entry) -> Result<Base, PackError> {
+        self.decoding(name, entry, |reading| reading.decoder.base(entry, &reading.stored))
+    }
+
+    /// Reads the stored bytes of an entry and has them decoded.
+    fn decoding<T>(
+        &self,
+        name: PackName,
+        entry: &Entry,
+        decode: impl FnOnce(&mut Reading) -> Result<T, FormatError>,
+    ) -> Result<T, PackError> {
+        let damaged = |source| PackError::Damaged { pack: name, source };
         let file = self.open(name)?;
-        let stored = self.read_at(&file, name, entry.offset, entry.stored_bytes)?;
-        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, base)
-            .map_err(|source| PackError::Damaged { pack: name, source })
+        let read = self.decoders.with(|reading| {
+            let (at, len) = (entry.offset, entry.stored_bytes);
+            self.read_at(&file, name, at, len, &mut reading.stored)?;
+            decode(reading).map_err(damaged)
+        });
+        read.map_err(damaged)?
     }
 
     /// Reads a pack's footer, checking magic and checksum.
@@ -107,12 +145,26 @@ impl Packs {
         if bytes < format::MAGIC.len() as u64 + tail {
             return Err(damaged(FormatError::NotAPack("too short")));
         }
-        let head = self.read_at(&file, name, 0, format::MAGIC.len() as u64)?;
-        format::check_magic(&head).map_err(damaged)?;
-        let trailer = self.read_at(&file, name, bytes - tail, tail)?;
+        let read = |at, len| {
+            let mut bytes = Vec::new();
+            self.read_at(&file, name, at, len, &mut bytes).map(|()| bytes)
+        };
+        let head = read(0, format::MAGIC.len() as u64)?;
+        self.check_version(name, &head)?;
+        let trailer = read(bytes - tail, tail)?;
         let len = format::footer_len(&trailer, bytes).map_err(damaged)?;
-        let footer = self.read_at(&file, name, bytes - tail - len, len)?;
+        let footer = read(bytes - tail - len, len)?;
         format::decode_footer(&footer, &trailer, bytes).map_err(damaged)
+    }
+
+    /// Checks the first bytes. A version that is none of ours is believed where the file is what its name says.
+    fn check_version(&self, name: PackName, head: &[u8]) -> Result<(), PackError> {
+        match format::check_magic(head) {
+            Err(FormatError::Newer(version)) if self.check_name(name).is_ok() => {
+                Err(PackError::Newer { pack: name, version })
+            }
+            checked => checked.map_err(|source| PackError::Damaged { pack: name, source }),
+        }
     }
 
     /// Hashes the whole file and compares it with its name.
@@ -154,22 +206,23 @@ impl Packs {
         })
     }
 
+    /// Reads a part of a pack into `out`, in the place of what it held.
     fn read_at(
         &self,
         file: &File,
         name: PackName,
         at: u64,
         len: u64,
-    ) -> Result<Vec<u8>, PackError> {
+        out: &mut Vec<u8>,
+    ) -> Result<(), PackError> {
         let path = self.path(name);
         let size = file.metadata().map_err(io("read", &path))?.len();
         if at.checked_add(len).is_none_or(|end| end > size) {
             let source = FormatError::Entry("the pack is cut off before its end");
             return Err(PackError::Damaged { pack: name, source });
         }
-        let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, at).map_err(io("read", &path))?;
-        Ok(bytes)
+        out.resize(len as usize, 0);
+        file.read_exact_at(out, at).map_err(io("read", &path))
     }
 }
 
@@ -200,9 +253,15 @@ impl PackWriter {
         let mut stored = vec![0; entry.stored_bytes as usize];
         let file = self.out.get_ref().as_file();
         file.read_exact_at(&mut stored, entry.offset).map_err(io("read", &path))?;
-        codec::decode(entry.kind, &stored, entry.raw_bytes, &entry.hash, None).map_err(|source| {
-            PackError::Io { action: "read back", path, source: std::io::Error::other(source) }
-        })
+        let mut content = Vec::new();
+        Decoder::new()
+            .and_then(|mut decoder| decoder.decode(entry, &stored, None, &mut content))
+            .map_err(|source| PackError::Io {
+            action: "read back",
+            path,
+            source: std::io::Error::other(source),
+        })?;
+        Ok(content)
     }
 
     /// Returns how many bytes the pack has so far.
@@ -238,14 +297,13 @@ impl PackWriter {
             path: path.clone(),
             source: e.into_error(),
         })?;
-        temp.as_file().sync_all().map_err(io("write", &path))?;
-        create_folder(&folder, &self.packs.dir)?;
-        temp.persist(&path).map_err(|e| PackError::Io {
-            action: "put in place",
-            path: path.clone(),
-            source: e.error,
-        })?;
-        sync_dir(&folder)?;
+        let disk = &self.packs.disk;
+        disk.sync_file(temp.path(), temp.as_file()).map_err(io("write", &path))?;
+        // Synced even where it was there: it may be of a writer that was killed before it could do that.
+        disk.create_folder(&folder).map_err(io("create", &folder))?;
+        disk.sync_dir(&self.packs.dir).map_err(io("write", &self.packs.dir))?;
+        disk.persist(temp, &path).map_err(io("put in place", &path))?;
+        disk.sync_dir(&folder).map_err(io("write", &folder))?;
         Ok(PackInfo { name, bytes: self.bytes })
     }
 
@@ -253,15 +311,7 @@ impl PackWriter {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         let path = self.out.get_ref().path().to_owned();
-        self.out.write_all(bytes).map_err(io("write", &path))
-    }
-}
-
-fn create_folder(folder: &Path, parent: &Path) -> Result<(), PackError> {
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => sync_dir(parent),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(io("create", folder)(e)),
+        self.packs.disk.write(&path, &mut self.out, bytes).map_err(io("write", &path))
     }
 }
 
@@ -274,10 +324,7 @@ impl Packs {
     /// Removes a pack; one that is not there is no fault.
     pub(crate) fn remove(&self, name: PackName) -> Result<(), PackError> {
         let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io("remove", &path)(e)),
-            _ => Ok(()),
-        }
+        self.disk.remove(&path).map_err(io("remove", &path))
     }
 }
 

@@ -9,6 +9,8 @@ use super::varint::{self, Reader};
 
 /// The first bytes of every pack: a name and the version of the format.
 pub(crate) const MAGIC: &[u8; 8] = b"JVPACK\x00\x01";
+/// The version in it.
+pub(crate) const VERSION: u16 = 1;
 /// The last bytes of every pack.
 pub(crate) const END_MAGIC: &[u8; 8] = b"\x01\x00JVPEND";
 /// Footer hash, footer length, end magic.
@@ -33,7 +35,7 @@ pub enum FormatError {
     #[error("not a jobvault pack ({0})")]
     NotAPack(&'static str),
     /// The pack was written by a newer jobvault.
-    #[error("pack format {0} is newer than this jobvault understands (1)")]
+    #[error("pack format {0} is newer than this jobvault understands ({VERSION})")]
     Newer(u16),
     /// The footer's checksum does not fit its bytes.
     #[error("the footer is damaged ({0})")]
@@ -165,17 +167,18 @@ pub(crate) fn check_magic(head: &[u8]) -> Result<(), FormatError> {
     if head == MAGIC {
         return Ok(());
     }
-    if head.starts_with(b"JVPACK") {
-        return Err(FormatError::Newer(u16::from_be_bytes([head[6], head[7]])));
+    let version = u16::from_be_bytes([head[6], head[7]]);
+    match head.starts_with(b"JVPACK") && version > VERSION {
+        true => Err(FormatError::Newer(version)),
+        false => Err(FormatError::NotAPack("its first bytes are others")),
     }
-    Err(FormatError::NotAPack("its first bytes are others"))
 }
 
 /// Reads the trailer and returns the length of the footer before it.
 pub(crate) fn footer_len(trailer: &[u8], pack_bytes: u64) -> Result<u64, FormatError> {
     let trailer: &[u8; TRAILER_BYTES] =
         trailer.try_into().map_err(|_| FormatError::NotAPack("too short"))?;
-    if !trailer.ends_with(b"JVPEND") {
+    if !trailer.ends_with(END_MAGIC) {
         return Err(FormatError::NotAPack("its last bytes are others"));
     }
     let len = u64::from_le_bytes(trailer[32..40].try_into().expect("eight bytes were sliced"));

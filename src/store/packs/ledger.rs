@@ -29,6 +29,11 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// True of the document of a job or a bridge, from which its row is made.
+    pub(crate) fn is_listing(self) -> bool {
+        matches!(self, Self::Job | Self::Bridge)
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Job => 1,

@@ -6,7 +6,9 @@
 pub(crate) mod base;
 mod cache;
 pub(crate) mod codec;
+mod decoders;
 mod dir;
+pub(in crate::store) mod disk;
 pub(crate) mod encoders;
 pub(crate) mod format;
 pub mod ledger;
@@ -20,6 +22,8 @@ pub(crate) use dir::{PackWriter, sync_dir};
 pub use format::{Entry, Footer, FormatError, FramePlace, Kind};
 
 use std::path::PathBuf;
+
+use format::VERSION;
 
 /// Why a pack cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,14 @@ pub enum PackError {
         #[source]
         source: FormatError,
     },
+    /// A pack is as it was written, by a newer jobvault.
+    #[error("pack {pack} has format {version}, this jobvault reads format {VERSION}")]
+    Newer {
+        /// The pack.
+        pack: PackName,
+        /// Its format.
+        version: u16,
+    },
     /// A pack that the catalogue refers to is not there.
     #[error("pack {pack} is missing")]
     Missing {
@@ -56,6 +68,6 @@ pub enum PackError {
 impl PackError {
     /// True where stored bytes are lost or altered, false where only access to them failed.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        !matches!(self, Self::Io { .. } | Self::Newer { .. })
     }
 }

@@ -81,21 +81,25 @@ pub(crate) fn split(piece: &[u8]) -> Option<Split> {
     }
     stream.extend_from_slice(&times);
     let split = Split { stamps: stream, body };
-    (join(&split.stamps, &split.body, piece.len()).as_deref() == Some(piece)).then_some(split)
+    let mut joined = Vec::with_capacity(piece.len());
+    join(&split.stamps, &split.body, piece.len(), &mut joined)?;
+    (joined == piece).then_some(split)
 }
 
 fn second_line(piece: &[u8]) -> &[u8] {
     memchr(b'\n', piece).map_or(&[], |at| &piece[at + 1..])
 }
 
-/// Puts the stamps back; `None` where the stream is not one for this body or gives more than `room` bytes.
-pub(crate) fn join(stamps: &[u8], body: &[u8], room: usize) -> Option<Vec<u8>> {
+/// Puts the stamps back and appends the lines to `out`; `None` where the stream is not one for this body or gives more
+/// than `room` bytes.
+pub(crate) fn join(stamps: &[u8], body: &[u8], room: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut reader = Reader::new(stamps);
     let stretches = pairs(&mut reader)?;
     let kinds = pairs(&mut reader)?;
     let mut kinds = kinds.into_iter();
     let (mut kind, mut left) = (0, 0);
-    let mut out = Vec::with_capacity(room);
+    out.reserve(room);
+    let most = out.len() + room;
     let mut writer = StampWriter::default();
     let (mut rest, mut micros) = (body, 0i64);
     for [with, without] in stretches {
@@ -113,14 +117,14 @@ pub(crate) fn join(stamps: &[u8], body: &[u8], room: usize) -> Option<Vec<u8>> {
             }
             let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (line, after) = rest.split_at(end);
-            if out.len() + line.len() > room {
+            if out.len() + line.len() > most {
                 return None;
             }
             out.extend_from_slice(line);
             rest = after;
         }
     }
-    (rest.is_empty() && reader.is_empty()).then_some(out)
+    (rest.is_empty() && reader.is_empty()).then_some(())
 }
 
 fn pairs(reader: &mut Reader<'_>) -> Option<Vec<[u64; 2]>> {

@@ -120,7 +120,7 @@ async fn a_damaged_base_names_each_job_that_needs_it_wherever_it_stands() {
 }
 
 /// Puts the catalogue of `before` beside the packs of now, as if the transaction had not come about.
-fn take_back_catalogue(dir: &Path, before: &Path) {
+pub(super) fn take_back_catalogue(dir: &Path, before: &Path) {
     for file in ["catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
         let _ = fs::remove_file(dir.join(file));
         if before.join(file).exists() {

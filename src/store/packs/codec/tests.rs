@@ -6,6 +6,23 @@ fn stored_frame(encoder: &mut Encoder, piece: &[u8]) -> Vec<u8> {
     encoder.encode(Payload::new(piece).bytes()).unwrap()
 }
 
+fn entry(kind: Kind, raw_bytes: u64, hash: &[u8; 32]) -> Entry {
+    crate::store::segment::entry(kind, raw_bytes, *hash)
+}
+
+fn decode(
+    kind: Kind,
+    stored: &[u8],
+    raw_bytes: u64,
+    hash: &[u8; 32],
+    base: Option<&Base>,
+) -> Result<Vec<u8>, FormatError> {
+    let mut out = b"before".to_vec();
+    let read = Decoder::new()?.decode(&entry(kind, raw_bytes, hash), stored, base, &mut out);
+    assert!(out.starts_with(b"before") && (read.is_ok() || out.len() == 6));
+    read.map(|()| out.split_off(6))
+}
+
 fn lines(count: u32) -> Vec<u8> {
     (0..count).flat_map(|i| format!("line {i} of the base\n").into_bytes()).collect()
 }
@@ -18,10 +35,10 @@ fn a_frame_against_a_base_decodes_with_it_alone() {
     assert!(stored.len() < 4000, "{} bytes", stored.len());
     let hash = *blake3::hash(piece).as_bytes();
     let len = piece.len() as u64;
-    let dict = BaseDict::new(&base).unwrap();
+    let dict = Base::new(base.clone()).unwrap();
     assert_eq!(decode(Kind::Frame, &stored, len, &hash, Some(&dict)).unwrap(), piece);
     assert!(decode(Kind::Frame, &stored, len, &hash, None).is_err());
-    let other = BaseDict::new(&base[..100_000]).unwrap();
+    let other = Base::new(base[..100_000].to_vec()).unwrap();
     assert!(decode(Kind::Frame, &stored, len, &hash, Some(&other)).is_err());
 }
 
@@ -29,7 +46,7 @@ fn a_frame_against_a_base_decodes_with_it_alone() {
 fn an_encoder_with_a_base_is_used_again_and_again() {
     let base = lines(200_000);
     let mut encoder = Encoder::with_base(3, &base).unwrap();
-    let dict = BaseDict::new(&base[..MAX_BASE_BYTES as usize]);
+    let dict = Base::new(base[..MAX_BASE_BYTES as usize].to_vec());
     assert!(dict.is_ok());
     for at in [0, 1_000_000, 3_000_000] {
         assert!(stored_frame(&mut encoder, &base[at..at + 130_000]).len() < 300, "at {at}");
@@ -60,7 +77,7 @@ fn what_zstd_takes_for_a_dictionary_of_its_own_is_no_base() {
     assert!(!may_be_base(&[0x37, 0xa4, 0x30, 0xec, 0, 0, 0, 0, 0]));
     assert!(!may_be_base(b"1234567"));
     assert!(may_be_base(b"12345678"));
-    assert!(BaseDict::new(&vec![b'x'; MAX_BASE_BYTES as usize + 1]).is_err());
+    assert!(Base::new(vec![b'x'; MAX_BASE_BYTES as usize + 1]).is_err());
 }
 
 proptest! {

@@ -1,0 +1,97 @@
+//! A plan in words, for people who ask why a search is slow.
+
+use super::{Lookup, Place, Plan};
+use crate::query::Term;
+use crate::text::FOLDING;
+
+/// The most look-ups that are written out; what is beyond is told by its number.
+const MAX_SHOWN: usize = 24;
+
+/// Returns what is looked up for a term: words and pieces (`#`) of ids, with `*` where more may
+/// stand beside, `+` between what must be there together and `|` between alternatives.
+///
+/// The text may hold any character of the term.
+pub fn describe(term: &Term) -> String {
+    let plan = Plan::of(term);
+    let mut left = MAX_SHOWN;
+    let mut text = String::new();
+    write(&plan, false, &mut left, &mut text);
+    let lookups = plan.lookups();
+    if lookups > MAX_SHOWN {
+        text.push_str(&format!(" and {} more", lookups - MAX_SHOWN));
+    }
+    text
+}
+
+fn write(plan: &Plan, nested: bool, left: &mut usize, text: &mut String) {
+    let (parts, joint) = match plan {
+        Plan::All => return text.push_str("everything"),
+        Plan::Lookup(lookup) => {
+            *left = left.saturating_sub(1);
+            return text.push_str(&lookup.describe());
+        }
+        Plan::Pair(_) => {
+            *left = left.saturating_sub(1);
+            return text.push_str("neighbours");
+        }
+        Plan::And(parts) => (parts, " + "),
+        Plan::Or(parts) if parts.is_empty() => return text.push_str("nothing"),
+        Plan::Or(parts) => (parts, " | "),
+    };
+    if nested {
+        text.push('(');
+    }
+    for (i, part) in parts.iter().enumerate() {
+        if *left == 0 {
+            text.push_str(" ...");
+            break;
+        }
+        text.push_str(if i == 0 { "" } else { joint });
+        write(part, true, left, text);
+    }
+    if nested {
+        text.push(')');
+    }
+}
+
+impl Lookup {
+    fn describe(&self) -> String {
+        if !self.piece && self.bytes == FOLDING {
+            return "\u{17f} or \u{212a}".to_owned();
+        }
+        let bytes = String::from_utf8_lossy(&self.bytes);
+        let (before, after) = match self.place {
+            Place::Whole => ("", ""),
+            Place::Start => ("", "*"),
+            Place::End => ("*", ""),
+            Place::Inside => ("*", "*"),
+        };
+        let mark = if self.piece { "#" } else { "" };
+        let case = if self.fold { "~" } else { "" };
+        format!("{case}{mark}{before}{bytes}{after}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
+
+    use super::*;
+    use crate::query::{Case, Query};
+
+    fn described(text: &str) -> String {
+        let query = Query::parse(&[text.to_owned()], Case::Sensitive).unwrap();
+        describe(&query.terms[0])
+    }
+
+    #[test]
+    fn a_plan_is_told_by_its_words() {
+        let text = described("xrefused: Zconnection Yto");
+        assert!(text.contains("Zconnection") && text.contains(" + "), "{text}");
+        assert!(text.contains("*xrefused"), "{text}");
+        assert_eq!(described("/.*/"), "everything");
+        let many: Vec<String> = (0..90).map(|n| format!("alternative_word{n:03}")).collect();
+        let text = described(&format!("/{}/", many.join("|")));
+        assert!(text.len() < 4000, "{text}");
+    }
+}

@@ -1,0 +1,131 @@
+//! From candidates to what is found, in order: logs are joined with their rows shortly before they are verified, and
+//! handed over when all before them are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::pool::Pool;
+use super::verify::{Job, Outcome, Verifier};
+use super::{Detail, Found, Log, Options, Summary};
+use crate::model::JobId;
+use crate::store::{CatalogueError, Store};
+
+/// Logs joined with their rows first; later chunks double it, so that a limited search reads little.
+const FIRST_CHUNK: usize = 16;
+/// Logs joined with their rows at once at most.
+const MAX_CHUNK: usize = 512;
+/// The next chunk is read when this many logs wait for a thread: about what is verified while it is read.
+const LOW: usize = 4;
+/// The same where every log is verified, and results come in batches.
+const LOW_UNLIMITED: usize = 64;
+/// Logs that may wait, or be done before one ahead of them is, where their lines are kept.
+const MAX_AHEAD: usize = 128;
+/// The same where lines are only counted.
+const MAX_COUNTED_AHEAD: usize = 4096;
+
+/// Logs on their way from candidates to results.
+pub(super) struct Queue<'a> {
+    store: &'a Store,
+    rest: &'a [Log],
+    chunk: usize,
+    low: usize,
+    max_ahead: usize,
+    pool: Pool,
+    /// Results that wait for one before them.
+    early: BTreeMap<usize, Outcome>,
+    handed_over: usize,
+}
+
+impl<'a> Queue<'a> {
+    /// Starts to verify logs.
+    pub(super) fn start(
+        store: &'a Store,
+        logs: &'a [Log],
+        verifier: &Verifier,
+        options: &Options,
+    ) -> Self {
+        let limited = options.limit.is_some();
+        let counted = options.detail == Detail::Count;
+        Self {
+            store,
+            rest: logs,
+            chunk: FIRST_CHUNK,
+            low: if limited { LOW } else { LOW_UNLIMITED },
+            max_ahead: if counted { MAX_COUNTED_AHEAD } else { MAX_AHEAD },
+            pool: Pool::start(verifier, logs.len(), options.limit),
+            early: BTreeMap::new(),
+            handed_over: 0,
+        }
+    }
+
+    /// Hands over what is found until that is enough, or `found` says stop.
+    pub(super) async fn run(
+        mut self,
+        limit: Option<u64>,
+        summary: &mut Summary,
+        found: &mut impl FnMut(Found) -> ControlFlow<()>,
+    ) -> anyhow::Result<()> {
+        let mut units = 0;
+        loop {
+            self.fill(summary).await?;
+            let Some(results) = self.pool.next().await else { return Ok(()) };
+            self.early.extend(results);
+            while let Some(outcome) = self.early.remove(&self.handed_over) {
+                self.handed_over += 1;
+                units += outcome.units();
+                summary.limited = limit.is_some_and(|limit| units >= limit);
+                if outcome.hand_over(summary, limit, found).is_break() || summary.limited {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Keeps the threads in work.
+    async fn fill(&mut self, summary: &mut Summary) -> anyhow::Result<()> {
+        while !self.rest.is_empty() {
+            let ahead = self.pool.count() - self.handed_over;
+            let room = self.max_ahead.saturating_sub(ahead).min(self.chunk);
+            if room == 0 || self.pool.waiting() > self.low {
+                return Ok(());
+            }
+            let (now, later) = self.rest.split_at(room.min(self.rest.len()));
+            self.rest = later;
+            self.chunk = (self.chunk * 2).min(MAX_CHUNK);
+            self.pool.put(join_rows(self.store, now, summary).await?);
+        }
+        self.pool.close();
+        Ok(())
+    }
+}
+
+/// Joins logs with their rows; a log that stands for its job no longer is dropped.
+async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow::Result<Vec<Job>> {
+    let ids: Vec<JobId> = logs.iter().map(|l| JobId(l.job)).collect();
+    let mut rows = HashMap::new();
+    for (row, trace) in store.catalogue().found_jobs(&ids).await? {
+        rows.insert(row.id.0, (Arc::new(row), trace));
+    }
+    let mut jobs = Vec::with_capacity(logs.len());
+    for log in logs {
+        let Some((row, trace)) = rows.get_mut(&log.job) else { continue };
+        let current = row.trace.map_or(0, |t| t.0);
+        if log.trace != 0 && current != log.trace {
+            continue;
+        }
+        let trace = match trace.take_if(|_| log.trace != 0) {
+            Some(Ok(trace)) => Some(trace),
+            Some(Err(CatalogueError::Row { job, what })) => {
+                summary.unreadable.push((JobId(job), what.to_owned()));
+                None
+            }
+            Some(Err(e)) => return Err(e.into()),
+            None => None,
+        };
+        jobs.push(Job { row: row.clone(), trace, documents: log.documents.clone() });
+    }
+    // A writer beside us may have stored some of them after the archive was opened.
+    store.learn_places(jobs.iter().filter_map(|job| job.trace.as_ref())).await?;
+    Ok(jobs)
+}

@@ -1,0 +1,105 @@
+//! What a search reads: jobs beside the traces that stand for them, and where the packs and bases of these are.
+//!
+//! Each question is one statement, and asks for no more than is needed: a search is over in the time that a few
+//! thousand rows take.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::query::{IDS_PER_STATEMENT, push_ids};
+use super::rows::{JOB_COLUMNS, JOB_TABLES};
+use super::{BaseRow, Catalogue, CatalogueError, JobRow, TraceId, TraceRow};
+use crate::model::JobId;
+use crate::store::packs::PackName;
+
+/// A job and the trace that stands for it, where there is one; a damaged row of a trace gives its error.
+pub(crate) type FoundJob = (JobRow, Option<Result<TraceRow, CatalogueError>>);
+
+impl Catalogue {
+    /// Returns some jobs and their traces, in no order; an unknown id gives none.
+    pub(crate) async fn found_jobs(&self, ids: &[JobId]) -> Result<Vec<FoundJob>, CatalogueError> {
+        let failed = self.failed("read");
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(IDS_PER_STATEMENT) {
+            let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+            sql.push(JOB_COLUMNS).push(", t.lines AS trace_lines, t.frames AS trace_frames FROM ");
+            sql.push(JOB_TABLES).push(" WHERE j.id IN ");
+            push_ids(&mut sql, chunk.iter().map(|id| id.0));
+            let rows = sql.build().fetch_all(&self.pool).await.map_err(&failed)?;
+            for row in &rows {
+                let job = JobRow::read(row).map_err(&failed)?;
+                let trace = match job.trace.filter(|_| job.raw_bytes.is_some()) {
+                    Some(id) => Some(read_trace(row, id, &job).map_err(&failed)?),
+                    None => None,
+                };
+                found.push((job, trace));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the names of some packs, and where some bases stand with the names of their packs.
+    pub(crate) async fn places(
+        &self,
+        packs: &[u64],
+        bases: &[u64],
+    ) -> Result<(Vec<(u64, PackName)>, Vec<BaseRow>), CatalogueError> {
+        let failed = self.failed("read");
+        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let steps = packs.len().max(bases.len()).div_ceil(IDS_PER_STATEMENT);
+        let part = |ids: &[u64], step: usize| -> Vec<u64> {
+            ids.iter().skip(step * IDS_PER_STATEMENT).take(IDS_PER_STATEMENT).copied().collect()
+        };
+        for step in 0..steps {
+            let mut sql = QueryBuilder::<Sqlite>::new(
+                "SELECT id AS pack, name, NULL AS id, NULL AS hash, 0 AS offset, 0 AS stored_bytes, 0 AS raw_bytes \
+                 FROM packs WHERE id IN ",
+            );
+            push_ids(&mut sql, part(packs, step).into_iter());
+            sql.push(
+                " UNION ALL SELECT b.pack, p.name, b.id, b.hash, b.offset, b.stored_bytes, b.raw_bytes \
+                 FROM bases b LEFT JOIN packs p ON p.id = b.pack WHERE b.id IN ",
+            );
+            push_ids(&mut sql, part(bases, step).into_iter());
+            for row in sql.build().fetch_all(&self.pool).await.map_err(&failed)? {
+                let (name, base) = read_place(&row).map_err(&failed)?;
+                names.extend(name);
+                places.extend(base);
+            }
+        }
+        Ok((names, places))
+    }
+}
+
+fn read_trace(
+    row: &SqliteRow,
+    id: TraceId,
+    job: &JobRow,
+) -> Result<Result<TraceRow, CatalogueError>, sqlx::Error> {
+    let lines = row.try_get::<i64, _>("trace_lines")? as u64;
+    let frames: &[u8] = row.try_get("trace_frames")?;
+    let raw_bytes = job.raw_bytes.unwrap_or_default();
+    Ok(TraceRow::new(id, job.id, raw_bytes, lines, job.hash, frames))
+}
+
+type Place = (Option<(u64, PackName)>, Option<BaseRow>);
+
+fn read_place(row: &SqliteRow) -> Result<Place, sqlx::Error> {
+    let number = |column| row.try_get::<i64, _>(column).map(|n| n as u64);
+    let pack = number("pack")?;
+    let name: Option<Vec<u8>> = row.try_get("name")?;
+    let name = name.and_then(|name| name.try_into().ok()).map(|name| (pack, PackName(name)));
+    let Some(id) = row.try_get::<Option<i64>, _>("id")? else { return Ok((name, None)) };
+    let base = BaseRow {
+        id: id as u64,
+        // A hash of another length matches no content.
+        hash: row.try_get::<Vec<u8>, _>("hash")?.try_into().unwrap_or_default(),
+        pack,
+        offset: number("offset")?,
+        stored_bytes: number("stored_bytes")?,
+        raw_bytes: number("raw_bytes")?,
+        project: 0,
+        sketch: Vec::new(),
+    };
+    Ok((name, Some(base)))
+}
