@@ -9,6 +9,7 @@ mod file;
 mod glab;
 mod host;
 mod scope;
+mod size;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,13 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::model::ArtifactMode;
+
 pub use error::ConfigError;
 use file::File;
 pub use host::parse_host;
 pub use scope::{All, Scope, Written};
+pub use size::parse_size;
 pub use terminal::PagerChoice;
 
 /// Requests under way at once unless something else is asked for.
@@ -185,6 +189,12 @@ pub struct Config {
     pub rate: Option<f64>,
     /// Whom the server's people may turn to: an address that every request names.
     pub contact: Option<String>,
+    /// How much of artifacts is fetched.
+    pub artifacts: ArtifactMode,
+    /// Archives over this length are not kept, in bytes; `None` where nothing says so.
+    pub artifact_limit: Option<u64>,
+    /// Reports over this length are not kept, in bytes; `None` where nothing says so.
+    pub report_limit: Option<u64>,
     /// What is odd but no error, for a warning.
     pub warnings: Vec<String>,
     token_file: Option<PathBuf>,
@@ -221,6 +231,9 @@ impl Config {
             concurrency: flags.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY),
             rate: flags.rate.or(file.rate),
             contact: flags.contact.clone().or(file.contact),
+            artifacts: file.artifacts.and_then(|mode| mode.parse().ok()).unwrap_or_default(),
+            artifact_limit: file.artifact_limit.as_deref().and_then(parse_size),
+            report_limit: file.report_limit.as_deref().and_then(parse_size),
             warnings,
             token_file: file.token_file,
             token_file_flag: flags.token_file.clone(),

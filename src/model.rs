@@ -4,11 +4,15 @@
 //! field but an id is optional, because servers of all ages leave out fields, and every
 //! enumeration is open. Only reading a name or an id from text can fail.
 
+mod artifact;
 mod id;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use artifact::{
+    ArtifactEntry, ArtifactListing, ArtifactMode, ArtifactState, EntryFlag, UnknownWord,
+};
 pub use id::{InvalidId, JobId, MAX_ID, PipelineId, ProjectId, RunnerId, UserId};
 pub use status::{Status, TraceState, UnknownTraceState};
 

@@ -27,8 +27,8 @@ pub fn plan(data: &[u8]) {
     let plan = Plan::of(&query.terms[0]);
     if text.split(|byte| *byte == b'\n').any(|line| matcher.is_match(0, line)) {
         let (mut tokens, mut pairs) = (BTreeSet::new(), BTreeSet::new());
-        for_each_token(text, |token| drop(tokens.insert(token.to_vec())));
-        for_each_pair(text, |pair| drop(pairs.insert(pair)));
+        for_each_token(text, |token| _ = tokens.insert(token.to_vec()));
+        for_each_pair(text, |pair| _ = pairs.insert(pair));
         assert!(holds(&plan, &tokens, &pairs), "{query:?} is missed: {plan:?}");
     }
 }
@@ -66,7 +66,7 @@ pub fn flat(data: &[u8]) {
     };
     terms::fuzz::hostile(text, &lookup);
     let mut tokens = BTreeSet::new();
-    for_each_token(text, |token| drop(tokens.insert(token.to_vec())));
+    for_each_token(text, |token| _ = tokens.insert(token.to_vec()));
     let found = terms::fuzz::scan(&tokens, &lookup);
     let expected: BTreeSet<Vec<u8>> =
         tokens.into_iter().filter(|token| lookup.accepts(token)).collect();

@@ -41,6 +41,9 @@ pub struct FilterArgs {
     /// The pipeline: its id, the address of its page, or a range such as 100..200
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pipeline: Option<String>,
+    /// A file in the job's artifacts: its path, or the last part of that
+    #[arg(long, value_name = "GLOB")]
+    artifact: Option<String>,
     /// Why the job failed, such as runner_system_failure
     #[arg(long, value_name = "GLOB")]
     reason: Option<String>,
@@ -90,6 +93,7 @@ impl FilterArgs {
             ("user", &self.user),
             ("sha", &self.sha),
             ("pipeline", &pipeline),
+            ("artifact", &self.artifact),
             ("reason", &self.reason),
             ("since", &self.since),
             ("until", &self.until),

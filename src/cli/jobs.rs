@@ -2,6 +2,8 @@
 
 mod tree;
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -12,7 +14,7 @@ use super::{Context, Exit, Problem, address::PipelineAddress, filters::FilterArg
 use crate::export::sanitise;
 use crate::model::{JobId, PipelineId, TraceState};
 use crate::search;
-use crate::store::catalogue::{Column, Condition, Order};
+use crate::store::catalogue::{ArtifactRow, Column, Condition, Order};
 use crate::store::{JobRow, Store};
 
 /// Rows read at once; more jobs than this are printed page by page, each with its own widths.
@@ -109,7 +111,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         last = Some(end.id);
         left -= rows.len() as u64;
         match args.json {
-            true => rows.iter().try_for_each(|row| context.out.json(&json(row)))?,
+            true => {
+                let artifacts = super::artifacts::outcomes(&store, &rows).await?;
+                rows.iter().try_for_each(|row| context.out.json(&json(row, &artifacts)))?;
+            }
             false => print(&rows, first, &mut context)?,
         }
     }
@@ -153,8 +158,8 @@ async fn more(
     Ok(!page(store, conditions, oldest, last, 1).await?.is_empty())
 }
 
-fn json(row: &JobRow) -> Json<'_> {
-    let artifacts = row.artifacts.clone().and_then(|text| RawValue::from_string(text).ok());
+fn json<'a>(row: &'a JobRow, artifacts: &HashMap<JobId, ArtifactRow>) -> Json<'a> {
+    let artifacts = super::artifacts::with_outcome(row, artifacts.get(&row.id));
     let none = || RawValue::from_string("[]".to_owned()).expect("an empty list is JSON");
     Json {
         v: 1,

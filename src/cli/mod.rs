@@ -5,6 +5,7 @@
 
 mod address;
 mod archive;
+mod artifacts;
 mod bar;
 mod compact;
 mod completions;
@@ -146,6 +147,8 @@ enum Command {
     Jobs(jobs::Args),
     /// Cancel, retry, erase or play a job on GitLab
     Job(job::Args),
+    /// List a job's artifacts, or take them out of the archive
+    Artifacts(artifacts::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
     /// Account for every listed job: archived, without a log, missing, lost
@@ -187,6 +190,7 @@ impl Cli {
             Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
             Command::Job(args) => args.is_json(),
+            Command::Artifacts(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
@@ -282,6 +286,7 @@ impl Cli {
             Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
             Command::Job(args) => job::run(args, context).await?,
+            Command::Artifacts(args) => artifacts::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,

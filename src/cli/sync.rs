@@ -1,6 +1,7 @@
 //! `sync`: from flags to a run of [`crate::sync`], with progress, signals and an account at the end.
 
 mod account;
+mod artifacts;
 mod dry_run;
 mod scope;
 mod watching;
@@ -57,6 +58,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "watch")]
     dry_run: bool,
     #[command(flatten)]
+    artifacts: artifacts::ArtifactArgs,
+    #[command(flatten)]
     server: ServerArgs,
     /// Requests under way at once [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_CONCURRENCY as u64))]
@@ -105,6 +108,7 @@ impl Args {
         let server = Server::new(config, host(config).await?, self.max_requests)?;
         let options = self.scope.options(config, &server, now)?;
         let options = Options { host_moved: self.host_moved, dry_run: self.dry_run, ..options };
+        let options = self.artifacts.add_to(options, config);
         Ok(Prepared { server, options, every: scope::interval(self.every, config)? })
     }
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::scope::{AllKey, Scope, Written};
-use super::{ConfigError, MAX_CONCURRENCY, is_contact, meant};
+use super::{ConfigError, MAX_CONCURRENCY, is_contact, meant, parse_size};
+use crate::model::ArtifactMode;
 
 /// A configuration, token or certificate file is read to this length; a longer one is none.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -42,6 +43,9 @@ pub(super) struct File {
     pub(super) concurrency: Option<usize>,
     pub(super) rate: Option<f64>,
     pub(super) contact: Option<String>,
+    pub(super) artifacts: Option<String>,
+    pub(super) artifact_limit: Option<String>,
+    pub(super) report_limit: Option<String>,
     /// What the keys about projects say together.
     #[serde(skip)]
     pub(super) scope: Scope,
@@ -76,6 +80,16 @@ impl File {
             return Err(at_key("contact", super::NO_CONTACT));
         }
         file.scope = file.take_scope(&bytes, path);
+        for (key, size) in
+            [("artifact_limit", &file.artifact_limit), ("report_limit", &file.report_limit)]
+        {
+            if size.as_ref().is_some_and(|size| parse_size(size).is_none()) {
+                return Err(at_key(key, &format!("{key} is no size such as 500M or 1G")));
+            }
+        }
+        if let Some(Err(e)) = file.artifacts.as_ref().map(|mode| mode.parse::<ArtifactMode>()) {
+            return Err(at_key("artifacts", &format!("artifacts: {e}")));
+        }
         let paths =
             [&mut file.archive, &mut file.token_file, &mut file.ca_file, &mut file.searches];
         for own in paths.into_iter().flatten() {

@@ -160,6 +160,9 @@ impl Http {
         if let Some((name, value)) = self.token.as_ref().filter(|_| !elsewhere) {
             request = request.header(name, value);
         }
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }

@@ -9,6 +9,7 @@
 //! A read may be repeated at any time. The job actions are not repeated once a server may have
 //! seen them.
 
+mod artifacts;
 mod body;
 mod call;
 mod clock;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use artifacts::{Piece, RemoteArchive};
 pub use counts::Stats;
 pub use error::Error;
 pub use jobs::{JobVariable, Played, Scope};

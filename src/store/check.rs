@@ -3,6 +3,8 @@
 //! Reads only. One damaged pack never stops the walk. Memory is bounded: packs are read one after another, and what
 //! is kept of them is the damage.
 
+mod artifacts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::catalogue::{CatalogueError, LivePack};
@@ -100,6 +102,7 @@ pub async fn verify_with(
     }
     check_rows(store, &found, &mut report).await?;
     name_documents(store, &found, &mut report).await?;
+    artifacts::check(store, &found, &mut report).await?;
     Ok(report)
 }
 
@@ -206,6 +209,7 @@ fn note_pack(
             Kind::Frame => None,
             Kind::Base => Some("a base"),
             Kind::Ledger => Some("job documents"),
+            Kind::Chunk => Some("artifacts"),
         };
         if let Some(owner) = owner {
             if entry.kind == Kind::Ledger {

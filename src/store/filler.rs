@@ -95,6 +95,11 @@ impl Filler {
         self.pack_id
     }
 
+    /// Passes over numbers that other packs got which were written beside this one.
+    pub(super) fn skip_packs(&mut self, count: u64) {
+        self.pack_id += count;
+    }
+
     /// Takes in a frame, the `index`-th of its trace, and returns its hash.
     pub(super) fn push(
         &mut self,

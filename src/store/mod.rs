@@ -4,6 +4,7 @@
 //! catalogue) is held by types. Every failure is a [`StoreError`] that names the file.
 
 mod batch;
+mod blob;
 pub mod catalogue;
 pub mod check;
 pub mod compact;
@@ -26,7 +27,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use batch::{Batch, Committed, Identity, NewFrame, NewState, Received};
+pub use batch::{Batch, Committed, Identity, NewArtifacts, NewFrame, NewState, Received};
+pub use blob::BlobReader;
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
 use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
@@ -94,6 +96,9 @@ pub enum StoreError {
     /// A frame refers to a base that the catalogue does not list.
     #[error("the catalogue lists no base {0}")]
     NoBase(u64),
+    /// A file refers to chunks that the catalogue does not list, or not of its length.
+    #[error("the catalogue does not list all chunks of {}", blake3::Hash::from_bytes(*.0))]
+    NoChunk([u8; 32]),
     /// A base that a frame needs cannot be read.
     #[error("the base {id} cannot be read")]
     Base {
@@ -113,7 +118,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Pack(source) | Self::Base { source, .. } => source.is_damage(),
-            Self::NoPack(_) | Self::NoBase(_) => true,
+            Self::NoPack(_) | Self::NoBase(_) | Self::NoChunk(_) => true,
             _ => false,
         }
     }

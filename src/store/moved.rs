@@ -3,6 +3,7 @@
 //! Costs nothing where nothing moved. Knows where to look again, and does so once.
 
 use super::catalogue::{Access, Catalogue};
+use super::packs::ledger::RecordKind;
 use super::{FormatError, Frame, PackError, Store, StoreError, TraceId, TraceRow, packs};
 use crate::model::JobId;
 
@@ -19,12 +20,22 @@ impl Store {
     }
 
     async fn document_now(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((pack, offset, index)) = self.catalogue.document(job).await? else {
-            return Ok(None);
-        };
+        match self.catalogue.document(job).await? {
+            Some(place) => self.record(job, place, RecordKind::is_listing).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a job's record of a wanted kind: pack, offset of its ledger, number within it.
+    pub(super) async fn record(
+        &self,
+        job: JobId,
+        (pack, offset, index): (u64, u64, u64),
+        wanted: fn(RecordKind) -> bool,
+    ) -> Result<Vec<u8>, StoreError> {
         let name = self.name(pack)?;
         let packs = self.packs.clone();
-        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
+        let read = move || -> Result<Vec<u8>, StoreError> {
             let footer = packs.footer(name)?;
             let moved = || PackError::Damaged {
                 pack: name,
@@ -34,8 +45,8 @@ impl Store {
             let ledger = packs.read(name, entry, None)?;
             let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
             // Packs that changed places hold other documents at the same places.
-            let own = record.filter(|r| r.job == job.0 && r.kind.is_listing()).ok_or_else(moved)?;
-            Ok(Some(own.bytes.to_vec()))
+            let own = record.filter(|r| r.job == job.0 && wanted(r.kind)).ok_or_else(moved)?;
+            Ok(own.bytes.to_vec())
         };
         tokio::task::spawn_blocking(read)
             .await

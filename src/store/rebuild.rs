@@ -4,6 +4,7 @@
 //! says follows from the job's document, which the caller reads: the store does not know GitLab's JSON. Damage is named
 //! and passed over; where a pack is missing, how far capturing was is not believed and the next sync lists again.
 
+mod artifacts;
 mod notes;
 mod progress;
 
@@ -214,7 +215,8 @@ async fn find_traces(
             compacted: pack.compacted,
         };
         store.places.learn(std::iter::once((pack.id, pack.info.name)), &rows);
-        let writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        let mut writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        writes.artifacts.chunks = artifacts::chunks(pack.id, &footer);
         store.catalogue.write(&writes).await?;
     }
     for pack in numbered {

@@ -172,7 +172,7 @@ fn lines(rows: Vec<CoverageRow>) -> Vec<Line> {
 }
 
 /// Puts `#` in the place of numbers of more than three digits, and of all where sizes are compared; a status stays.
-fn without_numbers(reason: &str) -> String {
+pub(super) fn without_numbers(reason: &str) -> String {
     let sizes = reason.contains(" bytes");
     let mut out = String::with_capacity(reason.len());
     let mut digits = String::new();

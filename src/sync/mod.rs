@@ -4,6 +4,7 @@
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
 pub mod act;
+pub mod artifacts;
 pub mod coverage;
 mod decide;
 mod fetch;
@@ -41,7 +42,7 @@ use crate::gitlab::Client;
 use crate::model::ProjectId;
 pub use crate::store::HOST_KEY;
 use crate::store::Store;
-pub use options::{Everything, Options};
+pub use options::{ARTIFACT_LIMIT, Everything, Options, REPORT_LIMIT};
 pub use plan::{Plan, Planned, plan};
 pub use rebuild::{Rebuilding, rebuild};
 pub use reindex::{catch_up, merge, reindex};
@@ -165,12 +166,16 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
             filled
         }
     });
+    let artifacts = artifacts::spawn(run);
     run.walk_all(projects).await;
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
     run.record_rate().await;
+    // Whatever else went wrong, nothing that holds the archive's lock is left running.
+    let fetched = artifacts.finish(run).await;
     refilling.await.context("the queue's filling died")??;
+    fetched?;
     apart
 }
 

@@ -175,6 +175,11 @@ impl Run {
         self.synced.get_or_init(|| projects.collect());
     }
 
+    /// Returns the projects that are walked in this run.
+    pub(super) fn synced_projects(&self) -> Vec<ProjectId> {
+        self.synced.get().map(|synced| synced.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// Returns whether a project is walked in this run.
     pub(super) fn is_synced(&self, project: ProjectId) -> bool {
         self.synced.get().is_some_and(|synced| synced.contains(&project))

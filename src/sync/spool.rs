@@ -31,6 +31,11 @@ impl Spool {
         Ok(&mut self.file)
     }
 
+    /// Returns it for reading anywhere.
+    pub(crate) fn anywhere(&mut self) -> &mut (impl Read + Seek + Send) {
+        &mut self.file
+    }
+
     /// Returns the last `len` bytes, fewer where there are fewer.
     pub(crate) fn tail(&mut self, len: u64) -> io::Result<Vec<u8>> {
         let end = self.file.seek(SeekFrom::End(0))?;

@@ -3,6 +3,7 @@
 //! Order of writes: pack, catalogue, index. It runs on a thread of its own, because compressing and tokenising
 //! take the processor.
 
+mod artifacts;
 mod listings;
 mod message;
 mod traces;
@@ -155,6 +156,12 @@ impl Writer {
             }
             Message::Gone { job, project, state, reason } => {
                 self.put_gone(job, project, (state, &reason), now)?;
+            }
+            Message::Artifacts(fetched) => {
+                let job = fetched.job;
+                self.put_artifacts(*fetched, now)
+                    .await
+                    .with_context(|| format!("store the artifacts of job {job}"))?;
             }
             Message::Synced(project) => self.batch.synced(project, now),
             Message::Flush(done) => {

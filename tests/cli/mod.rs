@@ -3,6 +3,7 @@
 
 mod actions;
 mod archives;
+mod artifacts;
 mod export;
 mod help;
 mod mistakes;

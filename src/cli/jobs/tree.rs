@@ -2,7 +2,7 @@
 
 mod family;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,9 +13,10 @@ use crate::cli::archive::check_page;
 use crate::cli::output::{Out, Paint};
 use crate::cli::search::heading::{mark, paint_status};
 use crate::cli::table::{self, Align};
-use crate::cli::{Context, Exit, Problem, units};
+use crate::cli::{Context, Exit, Problem, artifacts, units};
 use crate::export::sanitise;
 use crate::model::{JobId, PipelineId, ProjectId};
+use crate::store::catalogue::ArtifactRow;
 use crate::store::{JobRow, Store};
 use family::{Entry, Family, JobEntry};
 
@@ -52,10 +53,10 @@ pub(super) async fn run(
     }
     let entries = family.entries();
     if json {
-        for entry in &entries {
-            if let Entry::Job(entry) = entry {
-                context.out.json(&placed(entry))?;
-            }
+        let rows: Vec<_> = entries.iter().filter_map(Entry::job).map(|e| e.row.clone()).collect();
+        let artifacts = artifacts::outcomes(&store, &rows).await?;
+        for entry in entries.iter().filter_map(Entry::job) {
+            context.out.json(&placed(entry, &artifacts))?;
         }
     } else {
         print(&store, pipeline.id, &entries, context).await?;
@@ -66,9 +67,9 @@ pub(super) async fn run(
     Ok(Exit::Yes)
 }
 
-fn placed<'a>(entry: &JobEntry<'a>) -> Placed<'a> {
+fn placed<'a>(entry: &JobEntry<'a>, artifacts: &HashMap<JobId, ArtifactRow>) -> Placed<'a> {
     Placed {
-        job: super::json(entry.row),
+        job: super::json(entry.row, artifacts),
         bridge: entry.row.bridge,
         retried_as: entry.retried_as,
         downstream_project: entry.row.downstream.map(|(project, _)| project),

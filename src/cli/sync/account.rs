@@ -80,6 +80,11 @@ pub(super) fn summary(stats: &SyncStats) -> String {
     ];
     let counted = others.into_iter().filter(|(n, _)| *n > 0);
     parts.extend(counted.map(|(n, what)| format!("{n} {what}")));
+    if !stats.artifacts.is_empty() {
+        let states = stats.artifacts.iter().map(|(state, n)| format!("{n} {state}"));
+        let states: Vec<String> = states.map(|state| state.replace('_', " ")).collect();
+        parts.push(format!("artifacts: {}", states.join(", ")));
+    }
     let mut requests = units::count(stats.requests, "request");
     if stats.retries > 0 {
         requests.push_str(&format!(" ({} repeated)", stats.retries));

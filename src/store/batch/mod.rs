@@ -3,6 +3,7 @@
 //! A batch fills one pack. [`Batch::commit`] makes the pack durable, then writes one catalogue transaction that
 //! refers to it. A batch that is dropped leaves nothing behind.
 
+mod artifacts;
 mod capture;
 mod parts;
 mod progress;
@@ -12,6 +13,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::json;
 
+use artifacts::Chunks;
+pub use artifacts::NewArtifacts;
 use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
 use progress::Unnoted;
@@ -40,6 +43,7 @@ pub struct Batch {
     ledger: Vec<u8>,
     /// Listings whose document stands in the ledger being filled.
     in_ledger: Vec<JobId>,
+    chunks: Chunks,
     records: u64,
     open: Option<OpenTrace>,
     writes: Writes,
@@ -60,6 +64,7 @@ impl Batch {
             noted: HashMap::new(),
             ledger: Vec::new(),
             in_ledger: Vec::new(),
+            chunks: Chunks::default(),
             records: 0,
             open: None,
             writes: Writes::default(),
@@ -315,12 +320,13 @@ impl Batch {
     pub async fn commit(&mut self, now: Timestamp) -> Result<Committed, StoreError> {
         self.note_progress(now).await?;
         self.close_ledger()?;
-        let mut pack_bytes = 0;
+        let mut pack_bytes = self.finish_chunks(now).await?;
         if let Some(filled) = self.filler.finish(now).await? {
-            pack_bytes = filled.pack.bytes;
+            pack_bytes += filled.pack.bytes;
             self.writes.pack = Some(filled.pack);
             self.writes.bases = filled.bases;
         }
+        self.skip_chunk_packs();
         self.place_frames();
         self.store.catalogue.write(&self.writes).await?;
         self.writes = Writes::default();
@@ -389,6 +395,7 @@ impl Batch {
                 listing.doc = listing.doc.map(|(_, index)| (offset, index));
             }
         }
+        self.place_listings(offset);
         self.records = 0;
         Ok(())
     }

@@ -3,7 +3,9 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod artifacts;
 mod bases;
+mod blobs;
 mod capture;
 mod counts;
 mod coverage;
@@ -21,9 +23,13 @@ mod sqlite;
 mod switch;
 mod words;
 mod write;
+mod write_artifacts;
 mod write_capture;
 mod write_jobs;
 
+pub use artifacts::{
+    ArtifactBacklog, ArtifactCount, ArtifactRow, ArtifactToFetch, BlobRow, ChunkRow, StoredFile,
+};
 pub(crate) use bases::BaseRow;
 pub use capture::{Backlog, Marks, PipelineRow};
 pub use counts::StatusRow;
@@ -39,6 +45,7 @@ pub use runs::{Run, Runs};
 pub(crate) use sqlite::Access;
 pub(crate) use switch::{LivePack, MovedDocument, Switch};
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
+pub(crate) use write_artifacts::{ArtifactWrite, ArtifactWrites, ListingPlace};
 
 use std::path::PathBuf;
 

@@ -89,6 +89,8 @@ impl Column {
 pub enum Condition {
     /// The column's text fits a glob of `*` and `?`; any other character stands for itself.
     Glob(Column, String),
+    /// A path in the listing of the job's artifacts fits a glob.
+    Artifact(String),
     /// The column's text is this one.
     Is(Column, String),
     /// The column's number lies between both, ends included.
@@ -128,6 +130,10 @@ pub(super) fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Conditi
                     sql.push(", 0)")
                 }
             };
+        }
+        Condition::Artifact(glob) => {
+            sql.push("j.id IN (SELECT e.job FROM artifact_paths f JOIN artifact_entries e ON e.path = f.id ");
+            sql.push("WHERE f.path GLOB ").push_bind(glob.replace('[', "[[]")).push(")");
         }
         Condition::Is(column, text) => {
             match column.word() {

@@ -32,6 +32,8 @@ pub(crate) struct MovedDocument {
     pub(crate) from: (u64, u64, u64),
     /// Offset and number in the new pack.
     pub(crate) to: (u64, u64),
+    /// It is the listing of the job's artifacts, not the job's document.
+    pub(crate) listing: bool,
 }
 
 /// What one transaction switches to a new pack.
@@ -48,11 +50,11 @@ pub(crate) struct Switch {
 }
 
 impl Catalogue {
-    /// Returns the packs that are not superseded, by number.
+    /// Returns the packs that are not superseded, by number; those of chunks, which are never rewritten, are left out.
     pub(crate) async fn live_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
         let rows: Vec<(i64, Vec<u8>, i64, i64, bool, bool)> = sqlx::query_as(
             "SELECT id, name, bytes, entries, compacted, ledgers_moved FROM packs \
-             WHERE superseded_at IS NULL ORDER BY id",
+             WHERE superseded_at IS NULL AND id NOT IN (SELECT pack FROM chunks) ORDER BY id",
         )
         .fetch_all(&self.pool)
         .await
@@ -152,6 +154,7 @@ impl Catalogue {
         }
         let all = self.bases().await?;
         packs.extend(all.iter().filter(|b| bases.contains(&b.id)).map(|b| b.pack));
+        packs.extend(self.artifact_packs().await?);
         Ok(Some(packs))
     }
 
@@ -170,10 +173,16 @@ impl Catalogue {
                 .map_err(&failed)?;
         }
         for moved in &switch.documents {
-            sqlx::query(
-                "UPDATE job_rows SET doc_pack = ?, doc_offset = ?, doc_index = ? \
-                 WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?",
-            )
+            sqlx::query(match moved.listing {
+                false => {
+                    "UPDATE job_rows SET doc_pack = ?, doc_offset = ?, doc_index = ? \
+                     WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?"
+                }
+                true => {
+                    "UPDATE artifacts SET listing_pack = ?, listing_offset = ?, listing_index = ? \
+                     WHERE job = ? AND listing_pack = ? AND listing_offset = ? AND listing_index = ?"
+                }
+            })
             .bind(switch.pack.id as i64)
             .bind(moved.to.0 as i64)
             .bind(moved.to.1 as i64)

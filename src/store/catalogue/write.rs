@@ -9,6 +9,7 @@ use super::bases::{BaseRow, put_bases};
 use super::capture::{Marks, PipelineRow};
 use super::frames;
 use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
+use super::write_artifacts::{self, ArtifactWrites};
 use super::{Catalogue, CatalogueError, write_capture, write_jobs};
 use crate::model::{Job, JobId, PipelineId, ProjectId, TraceState};
 
@@ -97,6 +98,7 @@ pub(crate) struct Writes {
     pub(crate) pipelines: BTreeMap<PipelineId, PipelineRow>,
     /// Jobs that are looked at again at another time than their state said.
     pub(crate) postponed: BTreeMap<JobId, Timestamp>,
+    pub(crate) artifacts: ArtifactWrites,
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
@@ -138,6 +140,7 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     write_jobs::put_states(tx, &writes.states).await?;
     put_walks(tx, writes).await?;
     write_capture::apply(tx, writes).await?;
+    write_artifacts::apply(tx, writes).await?;
     for (project, at) in &writes.synced {
         sqlx::query("UPDATE projects SET synced_at = ? WHERE id = ?")
             .bind(at.as_microsecond())

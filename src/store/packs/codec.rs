@@ -9,7 +9,9 @@ use std::ops::Range;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
 
-use super::format::{Entry, FormatError, Kind, MAX_BASE_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES};
+use super::format::{
+    Entry, FormatError, Kind, MAX_BASE_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES,
+};
 use super::ids::{self, Known};
 use super::stamps;
 use super::varint::{self, Reader};
@@ -311,6 +313,7 @@ impl Decoder {
             Kind::Frame => MAX_FRAME_BYTES,
             Kind::Base => MAX_BASE_BYTES,
             Kind::Ledger => MAX_LEDGER_BYTES,
+            Kind::Chunk => MAX_CHUNK_BYTES,
         };
         if entry.raw_bytes > limit {
             return Err(FormatError::Entry("its length is over the limit"));

@@ -302,6 +302,11 @@ impl PackWriter {
         self.entries.len()
     }
 
+    /// Gives the pack its number, which is only written at its end.
+    pub(crate) fn renumber(&mut self, number: u64) {
+        self.number = number;
+    }
+
     /// Ends the pack and makes it durable.
     pub(crate) fn finish(mut self) -> Result<PackInfo, PackError> {
         let footer = format::encode_footer(self.number, self.compacted, &self.entries);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::progress::Progress;
-use super::{Numbered, ParsedJob, Rebuilt};
+use super::{Numbered, ParsedJob, Rebuilt, artifacts};
 use crate::model::{JobId, ProjectId, TraceState};
 use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
@@ -76,6 +76,10 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                         (RecordKind::Job | RecordKind::Bridge, Pass::Documents) => {
                             rebuilt.documents += 1;
                             self.document(&record, (entry.offset, index as u64));
+                        }
+                        (RecordKind::ArtifactListing, Pass::Documents) => {
+                            let doc = (entry.offset, index as u64);
+                            artifacts::listing(&mut self.writes.artifacts, &record, doc);
                         }
                         (RecordKind::Note, Pass::Projects) => self.project(&record),
                         (RecordKind::Note, Pass::Notes) => self.note(&record).await?,
@@ -184,6 +188,10 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
             Some("compact") => {
                 let packs = note["packs"].as_array().into_iter().flatten();
                 self.moved.extend(packs.filter_map(Value::as_u64));
+            }
+            Some("blob") => artifacts::blob(&mut self.writes.artifacts, &note),
+            Some("artifacts") => {
+                artifacts::state(&mut self.writes.artifacts, JobId(record.job), &note, at);
             }
             Some("state") => self.state(JobId(record.job), &note, None, at),
             Some("trace") => {
