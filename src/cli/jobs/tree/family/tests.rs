@@ -84,13 +84,15 @@ fn a_tree_has_stages_in_their_order_and_marks_what_was_retried() {
     assert_eq!(
         drawn(&family),
         [
-            "0 pipeline 1 of 3",
+            "0 pipeline 1 of 4",
             "1 build",
             "2 #10 retried as 20",
             "2 #20",
             "2 #11",
             "1 test",
-            "2 #12"
+            "2 #12",
+            "1 .post",
+            "2 #9"
         ]
     );
 }
