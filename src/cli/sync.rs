@@ -19,7 +19,7 @@ use super::progress::Progress;
 use super::{Context, Exit, units};
 use crate::config::{Config, Flags, MAX_CONCURRENCY};
 use crate::store::Store;
-use crate::sync::coverage::{Counted, estimate};
+use crate::sync::coverage::{Counted, Estimate, estimate};
 use crate::sync::{self, Options, SyncStats};
 use scope::ScopeArgs;
 
@@ -129,7 +129,11 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     }
     let Prepared { server, options, .. } = prepared;
     let ended = watched(&store, index, &server, options, &mut context).await;
-    let left = estimate(&store, &Counted::default(), Timestamp::now()).await;
+    let left = match &ended {
+        Ok(Some(_)) => estimate(&store, &Counted::default(), Timestamp::now()).await,
+        // Nobody will be told.
+        _ => Ok(Estimate::default()),
+    };
     store.close().await;
     let stats = match ended {
         Ok(Some(stats)) => stats,

@@ -253,6 +253,11 @@ impl Run {
         }
     }
 
+    /// Returns whether the run stops because every further request would fail alike.
+    pub(super) fn is_given_up(&self) -> bool {
+        lock(&self.hopeless).is_some()
+    }
+
     /// Returns the account, or why the run was given up.
     pub(super) fn finish(
         &self,
