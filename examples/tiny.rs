@@ -77,7 +77,7 @@ fn put(batch: &mut Batch, n: u64, now: Timestamp) -> Result<(), Box<dyn std::err
         pipeline: Some(PipelineId(900_000_000 + n / 10)),
         name: Some(format!("job-{}", n % 40)),
         stage: Some(format!("stage-{}", n % 4)),
-        status: Some(Status::from(if n % 9 == 0 { "failed" } else { "success" })),
+        status: Some(Status::from(if n.is_multiple_of(9) { "failed" } else { "success" })),
         git_ref: Some(format!("branch-{}", n / 10 % 500)),
         sha: Some(sha[..40].to_owned()),
         created_at: Some(created),

@@ -118,7 +118,7 @@ pub(super) async fn rewrite(
     let mut parts = parts.into_iter().peekable();
     while parts.peek().is_some() {
         let mut copy = Copy { store, number: next, moved: Vec::new(), writer: None };
-        while let Some(part) = parts.next() {
+        for part in parts.by_ref() {
             match copy.take(&part, needed) {
                 Ok(()) => {}
                 Err(e) if e.is_damage() => {
