@@ -117,7 +117,7 @@ pub async fn compact(
     progress: impl FnMut(u64),
 ) -> Result<Compacted, StoreError> {
     assert!(store.lock.is_some(), "compaction needs a store opened for writing");
-    let sources = sources(store.catalogue.live_packs().await?, options.all);
+    let sources = sources(store.catalogue.log_packs().await?, options.all);
     let mut done = Compacted {
         packs_before: sources.len() as u64,
         bytes_before: sources.iter().map(|p| p.bytes).sum(),
@@ -147,7 +147,7 @@ pub(super) async fn supersede(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(referenced) = store.catalogue.referenced_packs().await? else { return Ok(()) };
-    let moved = store.catalogue.live_packs().await?;
+    let moved = store.catalogue.log_packs().await?;
     let moved: BTreeSet<u64> = moved.iter().filter(|p| p.ledgers_moved).map(|p| p.id).collect();
     let free = |id: &u64| moved.contains(id) && !referenced.contains(id);
     let superseded: Vec<u64> = sources.iter().map(|p| p.id).filter(free).collect();

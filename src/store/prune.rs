@@ -76,7 +76,7 @@ pub async fn prune(
     };
     if !options.dry_run {
         rewrite::rewrite(store, parts, &needed, now).await?;
-        let live = store.catalogue.live_packs().await?;
+        let live = store.catalogue.log_packs().await?;
         compact::supersede(store, &live, now).await?;
         for pack in &pruned.unlisted {
             store.packs.remove(pack.name)?;
@@ -112,7 +112,7 @@ async fn unreadable(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    for pack in store.catalogue.live_packs().await? {
+    for pack in store.catalogue.log_packs().await? {
         if !referenced.contains(&pack.id)
             && matches!(store.packs.footer(pack.name), Err(e) if e.is_damage())
         {

@@ -85,7 +85,7 @@ impl Needed {
 /// Returns the packs that are worth being rewritten, and what of them is needed.
 pub(super) async fn parts(store: &Store) -> Result<(Vec<Part>, Needed), StoreError> {
     let mut readable = Vec::new();
-    for pack in store.catalogue.live_packs().await? {
+    for pack in store.catalogue.log_packs().await? {
         let Ok(footer) = store.packs.footer(pack.name) else { continue };
         let has_ledger = footer.entries.iter().any(|e| e.kind == Kind::Ledger);
         if pack.ledgers_moved || !has_ledger {

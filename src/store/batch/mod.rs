@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod capture;
+mod ledgers;
 mod parts;
 mod progress;
 
@@ -23,7 +24,7 @@ use super::catalogue::{Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Wri
 use super::filler::Filler;
 use super::packs::FramePlace;
 use super::packs::encoders::INGEST;
-use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
+use super::packs::ledger::{self, Record, RecordKind};
 use super::{MAX_LEDGER_BYTES, Store, StoreError, TraceId};
 use crate::model::{JobId, PipelineId, ProjectId};
 
@@ -375,28 +376,5 @@ impl Batch {
         ledger::put(&mut self.ledger, &Record { kind, job, project, at_micros, bytes });
         self.records += 1;
         Ok(self.records - 1)
-    }
-
-    fn close_full_ledger(&mut self) -> Result<(), StoreError> {
-        match self.ledger.len() >= LEDGER_BYTES {
-            true => self.close_ledger(),
-            false => Ok(()),
-        }
-    }
-
-    fn close_ledger(&mut self) -> Result<(), StoreError> {
-        if self.ledger.is_empty() {
-            return Ok(());
-        }
-        let ledger = std::mem::take(&mut self.ledger);
-        let offset = self.filler.add_ledger(&ledger)?;
-        for job in self.in_ledger.drain(..) {
-            if let Some(listing) = self.writes.listings.get_mut(&job) {
-                listing.doc = listing.doc.map(|(_, index)| (offset, index));
-            }
-        }
-        self.place_listings(offset);
-        self.records = 0;
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::bases::{BaseRow, put_bases};
 use super::frames::{self, Frame};
@@ -50,15 +51,23 @@ pub(crate) struct Switch {
 }
 
 impl Catalogue {
-    /// Returns the packs that are not superseded, by number; those of chunks, which are never rewritten, are left out.
+    /// Returns the packs that are not superseded, by number.
     pub(crate) async fn live_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
-        let rows: Vec<(i64, Vec<u8>, i64, i64, bool, bool)> = sqlx::query_as(
-            "SELECT id, name, bytes, entries, compacted, ledgers_moved FROM packs \
-             WHERE superseded_at IS NULL AND id NOT IN (SELECT pack FROM chunks) ORDER BY id",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.failed("read"))?;
+        self.packs_where("superseded_at IS NULL").await
+    }
+
+    /// Returns those of them that may be written anew: all but packs of chunks, which hold nothing else.
+    pub(crate) async fn log_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
+        self.packs_where("superseded_at IS NULL AND id NOT IN (SELECT pack FROM chunks)").await
+    }
+
+    async fn packs_where(&self, condition: &'static str) -> Result<Vec<LivePack>, CatalogueError> {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT id, name, bytes, entries, compacted, ledgers_moved FROM packs WHERE ",
+        );
+        sql.push(condition).push(" ORDER BY id");
+        let rows: Vec<(i64, Vec<u8>, i64, i64, bool, bool)> =
+            sql.build_query_as().fetch_all(&self.pool).await.map_err(self.failed("read"))?;
         let pack = |(id, name, bytes, entries, compacted, ledgers_moved)| {
             let name = PackName(Vec::try_into(name).ok()?);
             let (id, bytes, entries): (i64, i64, i64) = (id, bytes, entries);

@@ -22,7 +22,7 @@ pub async fn compact_step(
     max_raw_bytes: u64,
     now: Timestamp,
 ) -> Result<Compacted, StoreError> {
-    let live = store.catalogue.live_packs().await?;
+    let live = store.catalogue.log_packs().await?;
     let captured: Vec<_> = live.iter().filter(|p| !p.compacted).collect();
     let enough = captured.len() >= MIN_PACKS
         || captured.iter().map(|p| p.bytes).sum::<u64>() >= MIN_BYTES

@@ -27,6 +27,9 @@ const MAX_COMPARED: usize = 8;
 const NEW_PART: f64 = 0.2;
 /// A piece joins a base being put together that has this part of its shapes.
 const LIKE_PART: f64 = 0.3;
+/// What is mostly ids joins a base up to this length, in bytes: lists of digests that come again in each run are not
+/// longer, and of ids that never come again not much is lost.
+const MAX_ID_BYTES: usize = 256 * 1024;
 /// A base smaller than this costs more than it gains.
 const MIN_BASE: usize = 1024;
 
@@ -224,9 +227,10 @@ impl Bases {
             let part = self.growing[at].part_of(shapes);
             if 1.0 - part <= NEW_PART && stored.is_none_or(|s| s.part <= part) {
                 // The rest of a log that made the base costs nothing in it, and its ids may come again. Where it
-                // is mostly ids, they cost less in a frame.
-                let has_room = self.growing[at].content.len() + body.len() <= max_bytes;
-                return match target.joined && has_room && !ids::fill(body) {
+                // is mostly ids, they cost less in a frame, so that only some are tried.
+                let bytes = self.growing[at].content.len() + body.len();
+                let has_room = bytes <= max_bytes && (bytes <= MAX_ID_BYTES || !ids::fill(body));
+                return match target.joined && has_room {
                     true => self.join(project, body, shapes, target, max_bytes),
                     false => Some(self.growing[at].id),
                 };

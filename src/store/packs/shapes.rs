@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_part_is_that_of_the_bytes_of_different_lines() {
-        let known = Shapes::of(b"aaaa\nbbbb\n");
-        let text = Shapes::of(b"aaaa\naaaa\ncccccccccccccc\n");
+        let known = Shapes::of(b"wwww\nxxxx\n");
+        let text = Shapes::of(b"wwww\nwwww\nyyyyyyyyyyyyyy\n");
         let sketch = Sketch::new(known.iter().collect());
         assert_eq!(sketch.part_of(&text), Some(0.25));
         assert_eq!(text.part(|s| known.iter().any(|k| k == s)), 0.25);
