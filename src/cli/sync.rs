@@ -29,6 +29,7 @@ Examples:
   jobvault sync                                   the projects of the configuration file
   jobvault sync --group ops --exclude 'ops/old-*' all projects of a group and those below it
   jobvault sync --rate 0.5 group/project          one request in two seconds
+  jobvault sync --artifacts reports group/project the files of artifacts, and test reports
 
 The token needs the scope read_api. It comes from --token-file, GITLAB_TOKEN, token_file in the
 configuration, or glab's login; inside CI the job's own token is tried.

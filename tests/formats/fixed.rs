@@ -168,7 +168,7 @@ async fn newer_catalogue(root: &Path) {
     let url = format!("sqlite://{}", root.join("catalogue.sqlite").display());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
     let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-        SELECT max(version) + 1, 'later', 1, x'00', 1 FROM _sqlx_migrations";
+        SELECT max(version) + 1000, 'later', 1, x'00', 1 FROM _sqlx_migrations";
     sqlx::query(later).execute(&pool).await.unwrap();
     pool.close().await;
 }

@@ -21,6 +21,16 @@ const READERS: u32 = 4;
 /// second one for what comes right after the first statement, before that one's connection is back.
 const LONE_READERS: u32 = 1;
 
+/// The migration that brought tables of artifacts, and empty ones in their place.
+const ARTIFACTS_VERSION: i64 = 3;
+const NO_ARTIFACTS: &str = "PRAGMA temp_store = MEMORY; \
+     CREATE TEMP TABLE artifacts (job INTEGER PRIMARY KEY, bytes, state, reason, at, level, next_at, attempts, \
+     listing_pack, listing_offset, listing_index, entries, archive, files); \
+     CREATE TEMP TABLE artifact_paths (id INTEGER PRIMARY KEY, path); \
+     CREATE TEMP TABLE artifact_entries (path, job); \
+     CREATE TEMP TABLE blobs (hash, bytes, chunks); \
+     CREATE TEMP TABLE chunks (hash, pack, offset, stored_bytes, raw_bytes);";
+
 /// What the catalogue is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -68,10 +78,20 @@ impl Catalogue {
             }
         };
         let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();
-        match newest > known {
-            true => Err(CatalogueError::Newer { path: path.to_owned() }),
-            false => Ok(catalogue),
+        if newest > known {
+            return Err(CatalogueError::Newer { path: path.to_owned() });
         }
+        if newest < ARTIFACTS_VERSION {
+            catalogue.stand_in_for_artifacts().await?;
+        }
+        Ok(catalogue)
+    }
+
+    /// Gives a catalogue of before artifacts were kept their tables, empty and in the memory of the one connection that
+    /// reads it: only who writes brings a catalogue up to date.
+    async fn stand_in_for_artifacts(&self) -> Result<(), CatalogueError> {
+        sqlx::raw_sql(NO_ARTIFACTS).execute(&self.pool).await.map_err(self.failed("read"))?;
+        Ok(())
     }
 
     /// Returns the number of the newest migration that the catalogue has seen.
