@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use jobvault_index::Index;
+use tokio::task::JoinHandle;
 
 use super::address::JobAddress;
 use super::{Context, Exit, Problem};
 use crate::export::sanitise;
-use crate::store::{JobRow, Store};
+use crate::store::{JobRow, Store, StoreError};
 use crate::sync::HOST_KEY;
 
 /// The file of saved searches in an archive.
@@ -19,9 +20,10 @@ impl Context<'_> {
         Ok(Store::open(&self.config.archive).await?)
     }
 
-    /// Opens the archive for reading what a search finds.
-    pub(super) async fn open_for_search(&self) -> anyhow::Result<Store> {
-        Ok(Store::open_for_search(&self.config.archive).await?)
+    /// Begins to open the archive for reading what a search finds.
+    pub(super) fn opening_for_search(&self) -> JoinHandle<Result<Store, StoreError>> {
+        let archive = self.config.archive.clone();
+        tokio::spawn(async move { Store::open_for_search(&archive).await })
     }
 
     /// Returns where the full-text index is, for opening it while the archive is opened.

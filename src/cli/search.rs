@@ -195,8 +195,11 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
         let shown = (args.output.json, args.output.limit);
         return tally::run(tally, &query, &options, shown, &mut context).await;
     }
+    let opening = context.opening_for_search();
+    // Lets it begin, so that SQLite's thread, the index's and this one work at once.
+    tokio::task::yield_now().await;
     let asked = Asked::open(context.index_dir(), query.clone());
-    let store = context.open_for_search().await?;
+    let store = opening.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
     archive::find_jobs(&store, &named).await?;
     let summary = show(&args, &query, &options, &store, asked, &mut context).await?;
     if args.output.explain {

@@ -3,14 +3,16 @@
 //! Owns the waiting and nothing of the answer's meaning. Fails with the index's error.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use jobvault_index::{Candidates, Error, Index, Query};
+use jobvault_index::{Candidates, Error, Index, Matcher, Query, matcher};
 use tokio::task::JoinHandle;
 
 /// A query that the index is looking up.
 #[derive(Debug)]
 pub struct Asked {
     task: JoinHandle<Result<Answer, Error>>,
+    matcher: Result<Arc<Matcher>, matcher::Error>,
 }
 
 /// What the index knows of a query.
@@ -25,20 +27,30 @@ pub(super) struct Answer {
 impl Asked {
     /// Opens the index of an archive and looks a query up.
     pub fn open(dir: PathBuf, query: Query) -> Self {
-        Self::start(move || answer(&Index::open(&dir)?, &query))
+        let matcher = query.clone();
+        Self::start(&matcher, move || answer(&Index::open(&dir)?, &query))
     }
 
     /// Looks a query up in an open index.
     pub fn of(index: Index, query: Query) -> Self {
-        Self::start(move || answer(&index, &query))
+        let matcher = query.clone();
+        Self::start(&matcher, move || answer(&index, &query))
     }
 
-    fn start(work: impl FnOnce() -> Result<Answer, Error> + Send + 'static) -> Self {
-        Self { task: tokio::task::spawn_blocking(work) }
+    fn start(query: &Query, work: impl FnOnce() -> Result<Answer, Error> + Send + 'static) -> Self {
+        let task = tokio::task::spawn_blocking(work);
+        // On this thread, which would only wait: compiling a regex takes as long as a look-up.
+        let matcher = Matcher::new(query).map(Arc::new);
+        Self { task, matcher }
     }
 
-    pub(super) async fn answer(self) -> Result<Answer, Error> {
-        self.task.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+    /// Returns what finds the query's terms in lines, and what the index will answer.
+    pub(super) fn parts(
+        self,
+    ) -> (Result<Arc<Matcher>, matcher::Error>, impl Future<Output = Result<Answer, Error>>) {
+        let answer =
+            async { self.task.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic())) };
+        (self.matcher, answer)
     }
 }
 

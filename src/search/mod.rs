@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use jobvault_index::{Candidate, Index, Matcher, Query, TermStats};
+use jobvault_index::{Candidate, Index, Query, TermStats};
 
 use crate::model::JobId;
 use crate::store::catalogue::{Condition, Order};
@@ -182,9 +182,10 @@ pub async fn search_asked(
 ) -> anyhow::Result<Summary> {
     let began = std::time::Instant::now();
     let mut summary = Summary::default();
-    let matcher = Arc::new(Matcher::new(query).context("compile the query")?);
+    let (matcher, answer) = asked.parts();
+    let matcher = matcher.context("compile the query")?;
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
-    let answer = asked.answer().await.context("ask the full-text index")?;
+    let answer = answer.await.context("ask the full-text index")?;
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;

@@ -148,11 +148,24 @@ impl Verifier {
         let Some(trace) = &job.trace else { return Ok(()) };
         let mut left = limit.into_iter().chain(self.options.each).min().unwrap_or(u64::MAX);
         let mut count = 0;
+        // Each line of one term is a hit, and nothing more is to be known of it.
+        let counted = lone
+            && self.options.detail == Detail::Count
+            && !self.options.same_line
+            && self.query.sections().is_empty();
         for (first, terms) in &job.documents {
             if terms & helping == 0 || left == 0 {
                 continue;
             }
             let document = self.read(trace, *first, outcome)?;
+            if counted {
+                let found = self.count(&document, terms & helping, left, outcome);
+                outcome.false_candidates += u64::from(found == 0);
+                left -= found;
+                count += found;
+                self.spare.push((document.raw, document.plain));
+                continue;
+            }
             let lines = self.lines(&document, terms & helping, left, job, outcome);
             outcome.false_candidates += u64::from(lines.is_empty());
             left -= lines.len() as u64;
@@ -170,6 +183,21 @@ impl Verifier {
             outcome.units = count;
         }
         Ok(())
+    }
+
+    /// Returns how many lines of a document a term occurs in, at most `limit`.
+    fn count(&self, document: &Document<'_>, term: u64, limit: u64, outcome: &mut Outcome) -> u64 {
+        let mut found = 0;
+        let term = term.trailing_zeros() as usize;
+        let windowed = self.matcher.lines(term, document.plain.text(), &mut |_| {
+            found += 1;
+            match found < limit {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        outcome.windowed |= windowed.0;
+        found
     }
 
     /// Returns the mask of the terms that occur in the log.

@@ -3,13 +3,15 @@
 //! Owns the order of removal (markers, escapes, the last CR) and the way around it for the many
 //! lines that need none. The index build and the verification of hits spend their time here.
 
+use std::ops::Range;
+
 use memchr::memchr2;
 
 use super::JOIN_WINDOW_BYTES;
 use super::escape::strip_escapes;
 use super::lines::{Lines, piece_end};
 use super::section::{can_hold_marker, strip_markers};
-use super::stamp::Head;
+use super::stamp::{Head, Latest, STAMP_BYTES};
 
 const ESC: u8 = super::escape::ESC;
 
@@ -98,7 +100,7 @@ pub(super) fn plain_with_window(raw: &[u8], window: u64, out: &mut Plain) {
     out.text.reserve(raw.len() + 1);
     let mut scratch = Scratch::default();
     let stamped = unstamped(raw, &mut scratch, out);
-    if stamped < raw.len() {
+    if stamped < raw.len() && !in_order(raw, stamped, window, &mut scratch, out) {
         for line in Lines::with_window(&raw[stamped..], window).iter() {
             line.plain_into(&mut scratch, &mut out.text);
             out.end_line();
@@ -141,6 +143,40 @@ fn unstamped(raw: &[u8], scratch: &mut Scratch, out: &mut Plain) -> usize {
     at
 }
 
+/// Renders lines from `start` on where each piece begins a line or joins the one right before it, as nearly all do.
+///
+/// Where a piece joins an earlier line the pieces need book-keeping: returns false, and `out` is as it was.
+fn in_order(raw: &[u8], start: usize, window: u64, scratch: &mut Scratch, out: &mut Plain) -> bool {
+    let before = (out.text.len(), out.ends.len());
+    let mut latest = Latest::new(window);
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let (mut at, mut line, mut dirty) = (start, 0, 0);
+    while at < raw.len() {
+        let end = piece_end(raw, at);
+        let head = Head::parse(&raw[at..end]);
+        let content = if head.is_some() { at + STAMP_BYTES..end } else { at..end };
+        match head.as_ref().and_then(|head| latest.continued(head, at as u64)) {
+            Some((continued, _)) if continued == line => {}
+            Some(_) => {
+                out.text.truncate(before.0);
+                out.ends.truncate(before.1);
+                return false;
+            }
+            None => {
+                scratch.pieces(raw, &mut pieces, &mut dirty, out);
+                line += 1;
+            }
+        }
+        pieces.push(content);
+        if let Some(head) = head {
+            latest.note(head.stream, line, end as u64 + 1);
+        }
+        at = end + 1;
+    }
+    scratch.pieces(raw, &mut pieces, &mut dirty, out);
+    true
+}
+
 /// Whether a line's content is its plain text already.
 pub(super) fn needs_no_change(content: &[u8]) -> bool {
     memchr2(ESC, b'\r', content).is_none()
@@ -167,6 +203,37 @@ impl Scratch {
         if out.len() > start && out.last() == Some(&b'\r') {
             out.pop();
         }
+    }
+
+    /// Appends the line that the pieces make, if there are any, and forgets them. `dirty` is the first byte that makes
+    /// a line need change, as far as it is known.
+    fn pieces(
+        &mut self,
+        raw: &[u8],
+        pieces: &mut Vec<Range<usize>>,
+        dirty: &mut usize,
+        out: &mut Plain,
+    ) {
+        match pieces.as_slice() {
+            [] => return,
+            [piece] => {
+                if *dirty < piece.start {
+                    let found = memchr2(ESC, b'\r', &raw[piece.start..]);
+                    *dirty = found.map_or(raw.len(), |found| piece.start + found);
+                }
+                let content = &raw[piece.clone()];
+                match *dirty < piece.end {
+                    true => self.line(content, &mut out.text),
+                    false => out.text.extend_from_slice(content),
+                }
+            }
+            pieces => {
+                let pieces = pieces.iter().map(|piece| &raw[piece.clone()]);
+                self.joined(pieces, &mut out.text);
+            }
+        }
+        out.end_line();
+        pieces.clear();
     }
 
     /// Appends the plain text of a line in several pieces.

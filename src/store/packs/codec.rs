@@ -232,17 +232,20 @@ impl Decoder {
             return Err(FormatError::Entry("its length is over the limit"));
         }
         let raw = entry.raw_bytes as usize;
-        if entry.kind == Kind::Frame {
-            // Either coding makes a piece longer by one byte at most.
-            decompress(&mut self.context, stored, raw + 1, base, &mut self.payload)?;
-            return append_piece(&self.payload, raw, out);
+        let (context, payload) = (&mut self.context, &mut self.payload);
+        match entry.kind {
+            Kind::Frame => {
+                // Either coding makes a piece longer by one byte at most.
+                decompress(context, stored, raw + 1, base, payload)?;
+                append_piece(payload, raw, out)
+            }
+            _ if out.is_empty() => decompress(context, stored, raw, None, out),
+            _ => {
+                decompress(context, stored, raw, None, payload)?;
+                out.extend_from_slice(payload);
+                Ok(())
+            }
         }
-        if out.is_empty() {
-            return decompress(&mut self.context, stored, raw, base, out);
-        }
-        decompress(&mut self.context, stored, raw, base, &mut self.payload)?;
-        out.extend_from_slice(&self.payload);
-        Ok(())
     }
 }
 
@@ -255,12 +258,11 @@ fn decompress(
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     out.clear();
+    // A vector that has more room than this may take more: the length is checked with the hash.
     out.reserve_exact(room);
     let base = base.map_or(&[][..], |base| &base.content);
-    // Room is what the vector has, which may be more than asked for: the length is checked with the hash.
-    context
-        .decompress_using_dict(out, stored, base)
-        .map_err(|_| FormatError::Entry("zstd refuses it"))?;
+    let refused = |_| FormatError::Entry("zstd refuses it");
+    context.decompress_using_dict(out, stored, base).map_err(refused)?;
     Ok(())
 }
 

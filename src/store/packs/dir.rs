@@ -9,11 +9,13 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::PackError;
 use super::codec::{Base, Decoder};
 use super::decoders::{Decoders, Reading};
 use super::disk::Disk;
+use super::files::Files;
 use super::format::{self, Entry, Footer, FormatError};
 
 /// The name of a pack: the BLAKE3 hash of all its bytes.
@@ -56,12 +58,19 @@ pub struct Packs {
     tmp: PathBuf,
     pub(in crate::store) disk: Disk,
     decoders: Decoders,
+    files: Files,
 }
 
 impl Packs {
     /// Names the folders; nothing is created or read.
     pub(crate) fn new(dir: PathBuf, tmp: PathBuf) -> Self {
-        Self { dir, tmp, disk: Disk::default(), decoders: Decoders::default() }
+        Self {
+            dir,
+            tmp,
+            disk: Disk::default(),
+            decoders: Decoders::default(),
+            files: Files::default(),
+        }
     }
 
     /// Starts the pack `number` in a temporary file.
@@ -129,8 +138,7 @@ impl Packs {
         let damaged = |source| PackError::Damaged { pack: name, source };
         let file = self.open(name)?;
         let read = self.decoders.with(|reading| {
-            let (at, len) = (entry.offset, entry.stored_bytes);
-            self.read_at(&file, name, at, len, &mut reading.stored)?;
+            file.read(entry.offset, entry.stored_bytes, &mut reading.stored)?;
             decode(reading).map_err(damaged)
         });
         read.map_err(damaged)?
@@ -140,14 +148,14 @@ impl Packs {
     pub fn footer(&self, name: PackName) -> Result<Footer, PackError> {
         let damaged = |source| PackError::Damaged { pack: name, source };
         let file = self.open(name)?;
-        let bytes = file.metadata().map_err(io("read", &self.path(name)))?.len();
+        let bytes = file.bytes;
         let tail = format::TRAILER_BYTES as u64;
         if bytes < format::MAGIC.len() as u64 + tail {
             return Err(damaged(FormatError::NotAPack("too short")));
         }
         let read = |at, len| {
             let mut bytes = Vec::new();
-            self.read_at(&file, name, at, len, &mut bytes).map(|()| bytes)
+            file.read(at, len, &mut bytes).map(|()| bytes)
         };
         let head = read(0, format::MAGIC.len() as u64)?;
         self.check_version(name, &head)?;
@@ -170,7 +178,7 @@ impl Packs {
     /// Hashes the whole file and compares it with its name.
     pub fn check_name(&self, name: PackName) -> Result<u64, PackError> {
         let path = self.path(name);
-        let mut file = self.open(name)?;
+        let mut file = File::open(&path).map_err(|source| not_open(name, path.clone(), source))?;
         let mut hasher = blake3::Hasher::new();
         let bytes = std::io::copy(&mut file, &mut hasher).map_err(io("read", &path))?;
         if *hasher.finalize().as_bytes() != name.0 {
@@ -198,31 +206,38 @@ impl Packs {
         Ok(found)
     }
 
-    fn open(&self, name: PackName) -> Result<File, PackError> {
-        let path = self.path(name);
-        File::open(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => PackError::Missing { pack: name },
-            _ => PackError::Io { action: "open", path, source },
-        })
+    fn open(&self, name: PackName) -> Result<OpenPack<'_>, PackError> {
+        let opened = self.files.get(name, || File::open(self.path(name)));
+        let (file, bytes) = opened.map_err(|source| not_open(name, self.path(name), source))?;
+        Ok(OpenPack { packs: self, name, file, bytes })
     }
+}
 
-    /// Reads a part of a pack into `out`, in the place of what it held.
-    fn read_at(
-        &self,
-        file: &File,
-        name: PackName,
-        at: u64,
-        len: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), PackError> {
-        let path = self.path(name);
-        let size = file.metadata().map_err(io("read", &path))?.len();
-        if at.checked_add(len).is_none_or(|end| end > size) {
+fn not_open(name: PackName, path: PathBuf, source: std::io::Error) -> PackError {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => PackError::Missing { pack: name },
+        _ => PackError::Io { action: "open", path, source },
+    }
+}
+
+/// A pack that is read from.
+struct OpenPack<'a> {
+    packs: &'a Packs,
+    name: PackName,
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl OpenPack<'_> {
+    /// Reads a part of the pack into `out`, in the place of what it held.
+    fn read(&self, at: u64, len: u64, out: &mut Vec<u8>) -> Result<(), PackError> {
+        if at.checked_add(len).is_none_or(|end| end > self.bytes) {
             let source = FormatError::Entry("the pack is cut off before its end");
-            return Err(PackError::Damaged { pack: name, source });
+            return Err(PackError::Damaged { pack: self.name, source });
         }
         out.resize(len as usize, 0);
-        file.read_exact_at(out, at).map_err(io("read", &path))
+        let read = self.file.read_exact_at(out, at);
+        read.map_err(|source| io("read", &self.packs.path(self.name))(source))
     }
 }
 

@@ -10,6 +10,7 @@ mod decoders;
 mod dir;
 pub(in crate::store) mod disk;
 pub(crate) mod encoders;
+mod files;
 pub(crate) mod format;
 pub mod ledger;
 pub(crate) mod shapes;

@@ -54,6 +54,26 @@ fn an_encoder_with_a_base_is_used_again_and_again() {
 }
 
 #[test]
+fn a_decoder_is_used_again_and_again_for_frames_of_any_length() {
+    let base = lines(60_000);
+    let mut encoder = Encoder::with_base(3, &base).unwrap();
+    let dict = Base::new(base.clone()).unwrap();
+    let mut decoder = Decoder::new().unwrap();
+    for len in [1, 100_000, 130_000, 700_000, 20, 130_000] {
+        let piece = &base[7..7 + len];
+        let stored = stored_frame(&mut encoder, piece);
+        let entry = entry(Kind::Frame, len as u64, blake3::hash(piece).as_bytes());
+        let mut out = Vec::new();
+        decoder.decode(&entry, &stored, Some(&dict), &mut out).unwrap();
+        assert!(out == piece, "{len} bytes");
+        let broken = Entry { raw_bytes: len as u64 - 1, ..entry };
+        assert!(decoder.decode(&broken, &stored, Some(&dict), &mut out).is_err());
+        assert!(out == piece, "{len} bytes are as they were");
+    }
+    assert!(dict.has_hash(blake3::hash(&base).as_bytes()));
+}
+
+#[test]
 fn a_stamped_frame_is_smaller_and_comes_back() {
     let line = |i: u32| format!("2024-02-29T23:59:00.{:06}Z 00O the same text\n", i * 31 % 999_983);
     let piece: Vec<u8> = (0..1000).flat_map(|i| line(i).into_bytes()).collect();
