@@ -28,7 +28,7 @@ pub(super) struct ServerArgs {
     /// Further certificates to trust, as PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// An address that every request names, for the server's people: https://example.com/bots
+    /// An address that every request names, for the server's people, such as mailto:ci@example.com
     #[arg(long, value_name = "URL", value_parser = contact)]
     contact: Option<String>,
 }
