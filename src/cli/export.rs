@@ -35,7 +35,8 @@ Examples:
   jobvault export --query 'status:failed since:30d' -o failed.zip
   jobvault export --query '\"connection reset\" project:group/*' --limit 100 -o - | ssh host 'cat > reset.zip'
 
-For each job: job.json as received, raw.log and plain.log, artifacts.json where the server listed files.
+For each job: job.json as received, raw.log and plain.log, artifacts.json where the server listed files,
+artifact-listing.json where the archive knows what is in them.
 manifest.json says what each file is, its hashes, and when and by whom it was captured. To check it all:
   unzip -q incident-42.zip -d incident-42 && cd incident-42 && sha256sum --check --quiet SHA256SUMS
 The same jobs of the same archive give the same bytes again.

@@ -95,8 +95,10 @@ struct Subject<'a> {
     row: &'a JobRow,
     trace: Option<&'a TraceRow>,
     document: Option<Vec<u8>>,
-    /// The list of its artifacts, JSON.
+    /// The list of its artifacts as the server sent it, JSON.
     artifacts: Option<Vec<u8>>,
+    /// The entries of its artifacts archive, JSON.
+    listing: Option<Vec<u8>>,
     provenance: Option<&'a Provenance>,
 }
 
@@ -201,10 +203,12 @@ impl<W: Write> Bundle<W> {
             members.push(self.member(&path, at, content, |out| log.plain(store, out))?);
             self.done.raw_bytes += log.trace.raw_bytes;
         }
-        if let Some(listing) = &subject.artifacts {
-            let path = format!("{dir}/artifacts.json");
-            members.push(self.member(&path, at, Content::plain(listing.len() as u64), |out| {
-                Ok(out.write_all(listing)?)
+        let lists = [("artifacts", &subject.artifacts), ("artifact-listing", &subject.listing)];
+        for (name, list) in lists {
+            let Some(list) = list else { continue };
+            let path = format!("{dir}/{name}.json");
+            members.push(self.member(&path, at, Content::plain(list.len() as u64), |out| {
+                Ok(out.write_all(list)?)
             })?);
         }
         self.describe(&capture::describe(subject, &members))?;

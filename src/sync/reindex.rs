@@ -25,7 +25,10 @@ pub async fn catch_up(store: &Store, index: &mut Index) -> anyhow::Result<u64> {
 /// Merges the parts of the index into as few as may be, which is smallest. Where there is no index there is nothing to
 /// do. Returns whether it changed anything.
 pub async fn merge(store: &Store) -> anyhow::Result<bool> {
-    let dir = store.index_dir();
+    merge_at(store.index_dir()).await
+}
+
+async fn merge_at(dir: PathBuf) -> anyhow::Result<bool> {
     let work = move || match Index::open(&dir) {
         Err(index::Error::Missing { .. }) => Ok(false),
         opened => {
@@ -66,7 +69,9 @@ pub(super) async fn build_beside(
     let dir = beside(store);
     remove(&dir)?;
     let mut index = Index::create(&dir).context("create the full-text index")?;
-    add_after(store, &mut index, TraceId(0), progress).await
+    let count = add_after(store, &mut index, TraceId(0), progress).await?;
+    merge_at(dir).await?;
+    Ok(count)
 }
 
 /// Takes the old index away. Stopped before the new one is in its place, there is none, which whoever searches is told.

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::Home;
 use crate::sync::{PROJECT, log, server_with};
-use crate::util::gitlab::{FakeGitLab, job_doc};
+use crate::util::gitlab::{FakeGitLab, TOKEN, job_doc};
+use crate::util::zips::{Member, zip};
 
 const PACKS: &str = ".local/share/jobvault/packs";
 const NAME: &str = "../../etc/x\u{202e}\n: [1/2]";
@@ -44,6 +45,26 @@ fn packs(home: &Home, place: &str) -> Vec<PathBuf> {
         found.extend(fs::read_dir(folder.unwrap().path()).unwrap().map(|e| e.unwrap().path()));
     }
     found
+}
+
+#[test]
+fn a_bundle_names_the_files_of_an_artifacts_archive() {
+    let archive = zip(&[Member::new("dist/app.txt", "text")]);
+    let server = FakeGitLab::start(server_with(1).archive(PROJECT, 1, archive));
+    let home = Home::synced(&server);
+    let args = ["sync", "--host", server.url(), "--artifacts", "listing", "group/project"];
+    let synced = super::ran(home.command(&args).env("GITLAB_TOKEN", TOKEN).output().unwrap());
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    let ran = home.run(&["export", "1", "-o", "a.zip"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let dir = unzip(&home, "a.zip");
+    assert_ne!(checks(&dir), Some(false));
+    let manifest = manifest(&dir);
+    let members = manifest["jobs"][0]["members"].as_array().unwrap();
+    let mut paths = members.iter().map(|member| member["path"].as_str().unwrap());
+    let path = paths.find(|path| path.ends_with("/artifact-listing.json")).unwrap();
+    let listing: Value = serde_json::from_slice(&fs::read(dir.join(path)).unwrap()).unwrap();
+    assert_eq!(listing["entries"][0]["path"], "dist/app.txt");
 }
 
 #[test]

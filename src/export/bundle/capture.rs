@@ -24,7 +24,9 @@ impl Known {
 
     /// Reads what stands in the packs beside the log.
     pub(super) async fn subject(&self, store: &Store) -> Result<Subject<'_>, AddError> {
+        let listing = store.artifact_listing(self.row.id).await?;
         Ok(Subject {
+            listing: listing.and_then(|listing| serde_json::to_vec(&listing).ok()),
             row: &self.row,
             trace: self.trace.as_ref(),
             document: store.document(self.row.id).await?,
