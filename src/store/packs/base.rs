@@ -10,7 +10,6 @@ use std::collections::hash_map::Entry;
 
 use super::codec::may_be_base;
 use super::format::MAX_BASE_BYTES;
-use super::ids;
 use super::shapes::{ShapeMap, Shapes, Sketch};
 
 /// Bases that are known at once; older ones are still read, but nothing new is compressed against them.
@@ -27,9 +26,6 @@ const MAX_COMPARED: usize = 8;
 const NEW_PART: f64 = 0.2;
 /// A piece joins a base being put together that has this part of its shapes.
 const LIKE_PART: f64 = 0.3;
-/// What is mostly ids joins a base up to this length, in bytes: lists of digests that come again in each run are not
-/// longer, and of ids that never come again not much is lost.
-const MAX_ID_BYTES: usize = 256 * 1024;
 /// A base smaller than this costs more than it gains.
 const MIN_BASE: usize = 1024;
 
@@ -226,10 +222,9 @@ impl Bases {
         if let Some(at) = target.at {
             let part = self.growing[at].part_of(shapes);
             if 1.0 - part <= NEW_PART && stored.is_none_or(|s| s.part <= part) {
-                // The rest of a log that made the base costs nothing in it, and its ids may come again. Where it
-                // is mostly ids, they cost less in a frame, so that only some are tried.
-                let bytes = self.growing[at].content.len() + body.len();
-                let has_room = bytes <= max_bytes && (bytes <= MAX_ID_BYTES || !ids::fill(body));
+                // The rest of a log that made the base costs nothing in it. That goes for ids as well: once they
+                // take a quarter more in it than in a frame, but those that come again in each run nothing more.
+                let has_room = self.growing[at].content.len() + body.len() <= max_bytes;
                 return match target.joined && has_room {
                     true => self.join(project, body, shapes, target, max_bytes),
                     false => Some(self.growing[at].id),

@@ -88,13 +88,6 @@ impl Known {
     }
 }
 
-/// Returns whether ids, fresh or not, are so much of `text` that a frame of it is surely smaller with them apart.
-pub(crate) fn fill(text: &[u8]) -> bool {
-    let mut bytes = 0;
-    hexes(text, |id| bytes += id.end - id.start);
-    bytes * SURE_PART >= text.len()
-}
-
 /// Takes fresh ids out of `text`; `None` where there are too few. `known` are those of the base. The coding is
 /// shorter than the text.
 pub(crate) fn split(text: &[u8], known: &Known) -> Option<Split> {

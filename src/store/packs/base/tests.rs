@@ -48,6 +48,21 @@ fn a_new_log_makes_a_base_and_its_like_take_it() {
 }
 
 #[test]
+fn a_list_of_digests_goes_into_its_base_whole_for_it_may_come_again() {
+    let piece = |from: u32| {
+        let line = |i: u32| format!("{} layer\n", blake3::hash(&i.to_le_bytes()).to_hex());
+        let body: Vec<u8> = (from..from + 1500).flat_map(|i| line(i).into_bytes()).collect();
+        let shapes = Shapes::of(&body);
+        Piece(body, shapes)
+    };
+    let list: Vec<Piece> = (0..6).map(|n| piece(n * 1500)).collect();
+    let bytes: usize = list.iter().map(|piece| piece.0.len()).sum();
+    let mut bases = Bases::new(Vec::new(), 1);
+    assert_eq!(bases.choose(7, &list, 1 << 20), [Some(1); 6]);
+    assert_eq!(bases.take_growing()[0].content.len(), bytes);
+}
+
+#[test]
 fn unlike_logs_do_not_share_a_base() {
     let mut bases = Bases::new(Vec::new(), 1);
     assert_eq!(bases.choose(7, &log("build", 1), 1 << 20), [Some(1)]);
