@@ -34,10 +34,24 @@ def unpack(path, offset, stored, base=None):
         command = ["zstd", "-d", "-c"] + (["-D", file.name] if base else [])
         return subprocess.run(command, input=path.read_bytes()[offset:offset + stored], stdout=-1, check=True).stdout
 
+def with_ids(reader):
+    count, text, digits = reader.varint(), reader.varint(), reader.varint()
+    forms = dict(reader.take(2) for _ in range(count))
+    text, digits, ids = reader.take(text), Reader(reader.take(digits)), reader
+    def written(found):
+        form = forms[found[0][0]]
+        if 0 < form & 127 < 32:
+            return digits.take(form & 127)
+        id = ids.take(form & 127 and (form & 127) - 32 or 16).hex()
+        id = id if form & 127 else "-".join(re.fullmatch("(.{8})(....)(....)(....)(.{12})", id).groups())
+        return (id.upper() if form & 128 else id).encode()
+    return re.sub(b"[" + re.escape(bytes(forms)) + b"]", written, text) if forms else text
+
 def piece(payload):
     reader, micros, out = Reader(payload[1:]), 0, []
-    stream = Reader(reader.take(reader.varint()) if payload[0] else b"\0\0")
-    lines = iter(re.findall(rb"[^\n]*\n|[^\n]+", reader.data[reader.at:]))
+    stream = Reader((reader.take(reader.varint()) if payload[0] else b"") or b"\0\0")
+    text = with_ids(reader) if payload[0] == 2 else reader.data[reader.at:]
+    lines = iter(re.findall(rb"[^\n]*\n|[^\n]+", text))
     stretches, kinds = stream.pairs(), iter([kind for kind, count in stream.pairs() for _ in range(count)])
     for is_stamped in (n < stamped for stamped, bare in stretches for n in range(stamped + bare)):
         if is_stamped:

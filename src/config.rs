@@ -8,6 +8,8 @@ mod error;
 mod file;
 mod glab;
 mod host;
+mod scope;
+mod size;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -20,9 +22,13 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::model::ArtifactMode;
+
 pub use error::ConfigError;
 use file::File;
 pub use host::parse_host;
+pub use scope::{All, Scope, Written};
+pub use size::parse_size;
 pub use terminal::PagerChoice;
 
 /// Requests under way at once unless something else is asked for.
@@ -33,6 +39,18 @@ pub const MAX_CONCURRENCY: usize = 64;
 const ARCHIVE_FOLDER: &str = "jobvault";
 /// Where the file is, below the folder for configuration of a user.
 const FILE: &str = "jobvault/config.toml";
+
+/// Bytes of a contact; it goes along with every request.
+const MAX_CONTACT: usize = 200;
+/// What is wrong with a contact that is none.
+pub const NO_CONTACT: &str =
+    "contact is no address such as https://example.com/bots or mailto:ci@example.com";
+
+/// Tells whether a text can stand as a contact in the header `User-Agent`.
+pub fn is_contact(text: &str) -> bool {
+    let plain = text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '(' | ')' | '\\'));
+    plain && text.contains(':') && text.len() <= MAX_CONTACT
+}
 
 /// The environment of the process, or one made for a test.
 #[derive(Debug, Clone, Default)]
@@ -137,6 +155,8 @@ pub struct Flags {
     pub concurrency: Option<usize>,
     /// Requests a second.
     pub rate: Option<f64>,
+    /// Whom the server's people may turn to.
+    pub contact: Option<String>,
 }
 
 /// A token and how it is sent.
@@ -161,16 +181,25 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// The file of saved searches; `None` for the one in the archive.
     pub searches: Option<PathBuf>,
-    /// The projects to sync where the command line names none.
-    pub projects: Vec<String>,
+    /// What is synced where the command line names nothing.
+    pub scope: Scope,
     /// Requests under way at once.
     pub concurrency: usize,
     /// Requests a second at most.
     pub rate: Option<f64>,
+    /// Whom the server's people may turn to: an address that every request names.
+    pub contact: Option<String>,
+    /// How much of artifacts is fetched.
+    pub artifacts: ArtifactMode,
+    /// Archives over this length are not kept, in bytes; `None` where nothing says so.
+    pub artifact_limit: Option<u64>,
+    /// Reports over this length are not kept, in bytes; `None` where nothing says so.
+    pub report_limit: Option<u64>,
     /// What is odd but no error, for a warning.
     pub warnings: Vec<String>,
     token_file: Option<PathBuf>,
     token_file_flag: Option<PathBuf>,
+    flags: Flags,
     env: Env,
     glab: Option<glab::Glab>,
 }
@@ -196,17 +225,31 @@ impl Config {
         Ok(Self {
             archive,
             host,
-            ca_file: flags.ca_file.or(file.ca_file),
+            ca_file: flags.ca_file.clone().or(file.ca_file),
             searches: file.searches,
-            projects: file.projects,
+            scope: file.scope,
             concurrency: flags.concurrency.or(file.concurrency).unwrap_or(DEFAULT_CONCURRENCY),
             rate: flags.rate.or(file.rate),
+            contact: flags.contact.clone().or(file.contact),
+            artifacts: file.artifacts.and_then(|mode| mode.parse().ok()).unwrap_or_default(),
+            artifact_limit: file.artifact_limit.as_deref().and_then(parse_size),
+            report_limit: file.report_limit.as_deref().and_then(parse_size),
             warnings,
             token_file: file.token_file,
-            token_file_flag: flags.token_file,
+            token_file_flag: flags.token_file.clone(),
+            flags,
             env: env.clone(),
             glab,
         })
+    }
+
+    /// Reads the file again; flags and environment stay what they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn reload(&self) -> Result<Self, ConfigError> {
+        Self::load(self.flags.clone(), &self.env)
     }
 
     /// Returns the token for `host`, or `None` where none is configured.

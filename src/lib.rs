@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 1 | [`cli`]: commands, their output and exit codes |
 //! | 2 | [`sync`]: server to archive and index; [`search`]: query to verified lines; [`export`]: rendering |
-//! | 3 | [`gitlab`]: client of the Jobs API; [`store`]: packs and catalogue; [`trace`]: raw bytes to lines; the crate `jobvault-index`: full text |
+//! | 3 | [`gitlab`]: client of the Jobs API; [`store`]: packs and catalogue; [`trace`]: raw bytes to lines; [`artifact`]: reading zip archives by pieces; the crate `jobvault-index`: full text |
 //! | 4 | [`config`]: file, environment and flags |
 //! | 5 | [`model`]: projects, pipelines, jobs |
 //!
@@ -45,6 +45,7 @@
 //! 9. **Edges.** Only `config` reads the environment, only `cli` writes to stdout, only `main` exits; time comes in as
 //!    `now`; no global state.
 
+pub mod artifact;
 pub mod cli;
 pub mod config;
 pub mod export;

@@ -4,11 +4,15 @@
 //! field but an id is optional, because servers of all ages leave out fields, and every
 //! enumeration is open. Only reading a name or an id from text can fail.
 
+mod artifact;
 mod id;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use artifact::{
+    ArtifactEntry, ArtifactListing, ArtifactMode, ArtifactState, EntryFlag, UnknownWord,
+};
 pub use id::{InvalidId, JobId, MAX_ID, PipelineId, ProjectId, RunnerId, UserId};
 pub use status::{Status, TraceState, UnknownTraceState};
 
@@ -92,10 +96,18 @@ impl Job {
             .find_map(|artifact| artifact.size)
     }
 
-    /// Returns whether the job has ended; a job of unknown status has not.
+    /// Returns the job's files besides the log.
+    pub fn files(&self) -> impl Iterator<Item = &Artifact> {
+        self.artifacts.iter().filter(|file| file.file_type.as_deref() != Some(TRACE_FILE_TYPE))
+    }
+
+    /// Returns whether the job has ended. One of unknown status has if the server says when.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.status.as_ref().is_some_and(Status::is_finished)
+        match &self.status {
+            Some(Status::Other(_)) | None => self.finished_at.is_some(),
+            Some(status) => status.is_finished(),
+        }
     }
 }
 

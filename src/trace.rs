@@ -10,6 +10,8 @@
 
 mod cut;
 mod escape;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod limit;
 mod lines;
 mod plain;

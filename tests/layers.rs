@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 6] = [
     &["cli"],
     &["serve"],
     &["sync", "search", "export"],
-    &["gitlab", "store", "trace"],
+    &["gitlab", "store", "trace", "artifact"],
     &["config"],
     &["model"],
 ];

@@ -1,4 +1,5 @@
 //! Tests of behaviour through the public face, in one binary.
+mod care;
 mod cli;
 mod crash;
 mod formats;

@@ -12,6 +12,8 @@
 //! This crate knows nothing of GitLab, jobs' properties or packs: filters are carried, not judged.
 
 mod bits;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod matcher;
 mod pairs;
 mod plan;

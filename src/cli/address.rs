@@ -7,7 +7,7 @@ use std::str::FromStr;
 use url::Url;
 
 use crate::gitlab::ProjectRef;
-use crate::model::JobId;
+use crate::model::{JobId, PipelineId};
 
 /// What stands between a project's path and its pages.
 const PAGES: &str = "/-/";
@@ -63,6 +63,32 @@ pub fn job_page(text: &str) -> Option<JobAddress> {
     Some(JobAddress { id: job_of(&page)?, page: Some(page) })
 }
 
+/// Returns the pipeline whose page an address is, or `None` if the text is none.
+pub fn pipeline_page(text: &str) -> Option<PipelineAddress> {
+    let page = page(text.trim())?;
+    let (_, rest) = page.path().split_once("/-/pipelines/")?;
+    let id = rest.split('/').next()?.parse().ok()?;
+    Some(PipelineAddress { id, page: Some(page) })
+}
+
+/// A pipeline as named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineAddress {
+    /// The pipeline.
+    pub id: PipelineId,
+    /// The page it was named by.
+    pub page: Option<Url>,
+}
+
+impl PipelineAddress {
+    /// Reads an id or the address of a page; `None` for anything else, a range say.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let id = text.trim_start_matches('#').parse().ok();
+        id.map(|id| Self { id, page: None }).or_else(|| pipeline_page(text))
+    }
+}
+
 fn job_of(page: &Url) -> Option<JobId> {
     let (_, rest) = page.path().split_once("/-/jobs/")?;
     rest.split('/').next()?.parse().ok()
@@ -76,15 +102,12 @@ fn page(text: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.host_str().is_some()).then_some(url)
 }
 
-impl JobAddress {
-    /// Tells whether the page is one of the server at `host`, of which it may be a folder.
-    pub fn is_of(&self, host: &str) -> bool {
-        let Some(page) = &self.page else { return true };
-        Url::parse(host).is_ok_and(|host| {
-            host.host_str() == page.host_str()
-                && host.port_or_known_default() == page.port_or_known_default()
-        })
-    }
+/// Tells whether a page is one of the server at `host`, of which it may be a folder.
+pub fn is_page_of(page: &Url, host: &str) -> bool {
+    Url::parse(host).is_ok_and(|host| {
+        host.host_str() == page.host_str()
+            && host.port_or_known_default() == page.port_or_known_default()
+    })
 }
 
 impl FromStr for ProjectAddress {
@@ -138,11 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_is_an_id_or_its_page() {
+        let id = |text: &str| PipelineAddress::read(text).map(|pipeline| pipeline.id.0);
+        assert_eq!(id("77"), Some(77));
+        assert_eq!(id("#77"), Some(77));
+        assert_eq!(id("https://gitlab.com/a/b/-/pipelines/77/test_report?x=1"), Some(77));
+        for wrong in ["", "1..5", ">5", "https://gitlab.com/a/b/-/jobs/1", "a/b"] {
+            assert_eq!(id(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_page_of_another_server_is_told_apart() {
         let job: JobAddress = "https://gitlab.com/a/b/-/jobs/123".parse().unwrap();
-        assert!(job.is_of("https://gitlab.com"));
-        assert!(!job.is_of("https://gitlab.example.com"));
-        assert!("123".parse::<JobAddress>().unwrap().is_of("https://gitlab.example.com"));
+        let page = job.page.unwrap();
+        assert!(is_page_of(&page, "https://gitlab.com"));
+        assert!(!is_page_of(&page, "https://gitlab.example.com"));
     }
 
     #[test]

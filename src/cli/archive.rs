@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use jobvault_index::Index;
 use tokio::task::JoinHandle;
+use url::Url;
 
-use super::address::JobAddress;
+use super::address::{JobAddress, is_page_of};
 use super::{Context, Exit, Problem};
 use crate::export::sanitise;
 use crate::store::{JobRow, Store, StoreError};
@@ -72,11 +73,17 @@ pub(super) async fn find_jobs(store: &Store, addresses: &[JobAddress]) -> anyhow
 
 /// Refuses the page of another server, whose job of the same number is another one.
 pub(super) async fn check_host(store: &Store, address: &JobAddress) -> anyhow::Result<()> {
+    check_page(store, address.page.as_ref()).await
+}
+
+/// Refuses a page of another server.
+pub(super) async fn check_page(store: &Store, page: Option<&Url>) -> anyhow::Result<()> {
+    let Some(page) = page else { return Ok(()) };
     let Some(host) = store.catalogue().meta(HOST_KEY).await? else { return Ok(()) };
-    if address.is_of(&host) {
+    if is_page_of(page, &host) {
         return Ok(());
     }
-    let page = address.page.as_ref().map(|page| page.origin().ascii_serialization());
-    let message = format!("the archive holds jobs of {host}, not of {}", page.unwrap_or_default());
+    let page = page.origin().ascii_serialization();
+    let message = format!("the archive holds jobs of {host}, not of {page}");
     Err(Problem::new(message).hint("name the archive of that server with --archive").into())
 }

@@ -22,6 +22,9 @@ pub struct Args {
     /// How long old packs stay for readers and backups under way: 1h, 30m, 0s
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     grace: Duration,
+    /// Write everything anew, what was compacted before too: like logs are found over the whole history
+    #[arg(long)]
+    all: bool,
     /// Say what it would gain, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +55,12 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let total = store.catalogue().status().await?.iter().map(|row| row.raw_bytes).sum();
     let template = "compact {bar:30} {bytes} of {total_bytes}  {eta} left";
     let progress = Progress::new(context.out, total, template);
-    let options = CompactOptions { grace: signed(args.grace), dry_run: args.dry_run };
+    let options = CompactOptions {
+        grace: signed(args.grace),
+        dry_run: args.dry_run,
+        all: args.all,
+        max_raw_bytes: None,
+    };
     let done = compact(&store, options, context.now, |bytes| {
         progress.set(bytes, total.max(bytes), String::new());
     })

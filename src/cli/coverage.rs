@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, Problem, units};
+use super::{Context, Exit, Problem, forecast, units};
 use crate::export::sanitise;
 use crate::model::ProjectId;
 use crate::store::Store;
+use crate::sync::artifacts::{ArtifactLine, artifact_lines};
 use crate::sync::coverage::{Counted, Coverage, Line, Standing, coverage};
 
 /// Arguments of `coverage`.
@@ -36,6 +37,12 @@ struct JsonLine<'a> {
 }
 
 #[derive(Serialize)]
+struct JsonArtifacts<'a> {
+    v: u32,
+    artifacts: &'a ArtifactLine,
+}
+
+#[derive(Serialize)]
 struct JsonSum<'a> {
     v: u32,
     listed: u64,
@@ -57,9 +64,13 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         since: args.since.map(|when| when.resolve(context.now)),
     };
     let ledger = coverage(&store, &counted, context.now).await?;
+    let artifacts = artifact_lines(&store, &counted).await?;
     match args.json {
-        true => json(&ledger, &mut context)?,
-        false => print(&ledger, &mut context)?,
+        true => json(&ledger, &artifacts, &mut context)?,
+        false => {
+            print(&ledger, &mut context)?;
+            super::artifacts::print_counts(&artifacts, context.out)?;
+        }
     }
     Ok(match (ledger.jobs(Standing::Obtainable), ledger.jobs(Standing::Lost)) {
         (0, 0) => Exit::Yes,
@@ -86,9 +97,16 @@ async fn project(store: &Store, name: &str) -> anyhow::Result<ProjectId> {
     }
 }
 
-fn json(ledger: &Coverage, context: &mut Context<'_>) -> anyhow::Result<()> {
+fn json(
+    ledger: &Coverage,
+    artifacts: &[ArtifactLine],
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
     for line in &ledger.lines {
         context.out.json(&JsonLine { v: 1, line })?;
+    }
+    for artifacts in artifacts {
+        context.out.json(&JsonArtifacts { v: 1, artifacts })?;
     }
     let sum = JsonSum {
         v: 1,
@@ -139,15 +157,8 @@ fn print(ledger: &Coverage, context: &mut Context<'_>) -> anyhow::Result<()> {
         }
     }
     context.out.summary(sum);
-    if let Some(done) = ledger.estimate.done_at {
-        let lost = ledger.estimate.lost_before.unwrap_or_default();
-        let at = units::age(done, context.now);
-        let threatened =
-            if lost > 0 { format!("; {lost} of it lost before") } else { String::new() };
-        let waiting = units::count(ledger.estimate.waiting, "log");
-        context
-            .out
-            .summary(format!("{waiting} to fetch, done {at} at the rate of late{threatened}"));
+    if let Some(words) = forecast::words(&ledger.estimate, context.now) {
+        context.out.summary(words);
     }
     Ok(())
 }

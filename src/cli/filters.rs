@@ -2,6 +2,8 @@
 
 use jobvault_index::{Filter, QueryError};
 
+use super::address::pipeline_page;
+
 /// What stands above the filters in a help.
 pub const HEADING: &str = "Filters (globs such as 'deploy-*'; in a query as status:failed)";
 
@@ -36,9 +38,12 @@ pub struct FilterArgs {
     /// The commit, or its beginning
     #[arg(long, value_name = "SHA")]
     sha: Option<String>,
-    /// The pipeline's id, or a range such as 100..200
+    /// The pipeline: its id, the address of its page, or a range such as 100..200
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     pipeline: Option<String>,
+    /// A file in the job's artifacts: its path, or the last part of that
+    #[arg(long, value_name = "GLOB")]
+    artifact: Option<String>,
     /// Why the job failed, such as runner_system_failure
     #[arg(long, value_name = "GLOB")]
     reason: Option<String>,
@@ -54,6 +59,13 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Returns what names a pipeline, if that is all that is asked for.
+    pub(super) fn pipeline_alone(&self) -> Option<&str> {
+        let alone =
+            self.given().into_iter().all(|(key, value)| key == "pipeline" || value.is_none());
+        self.pipeline.as_deref().filter(|_| alone)
+    }
+
     /// Returns the filters as words of a query.
     pub fn words(&self) -> Vec<String> {
         let given = self.given().into_iter();
@@ -62,13 +74,15 @@ impl FilterArgs {
 
     /// Reads the values; the error points into the one that is wrong.
     pub fn filters(&self) -> Result<Vec<Filter>, QueryError> {
-        let read =
-            |(key, value): (&str, &Option<String>)| Some(Filter::new(key, value.as_deref()?));
+        let read = |(key, value): (&str, Option<String>)| Some(Filter::new(key, value.as_deref()?));
         self.given().into_iter().filter_map(read).collect()
     }
 
-    fn given(&self) -> Vec<(&'static str, &Option<String>)> {
-        vec![
+    fn given(&self) -> Vec<(&'static str, Option<String>)> {
+        let id =
+            |text: &String| pipeline_page(text).map_or_else(|| text.clone(), |p| p.id.to_string());
+        let pipeline = self.pipeline.as_ref().map(id);
+        let given = [
             ("project", &self.project),
             ("job", &self.job),
             ("stage", &self.stage),
@@ -78,12 +92,14 @@ impl FilterArgs {
             ("runner", &self.runner),
             ("user", &self.user),
             ("sha", &self.sha),
-            ("pipeline", &self.pipeline),
+            ("pipeline", &pipeline),
+            ("artifact", &self.artifact),
             ("reason", &self.reason),
             ("since", &self.since),
             ("until", &self.until),
             ("took", &self.took),
-        ]
+        ];
+        given.map(|(key, value)| (key, value.clone())).to_vec()
     }
 }
 

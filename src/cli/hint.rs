@@ -14,6 +14,7 @@ use crate::gitlab;
 use crate::search::SavedError;
 use crate::store::{CatalogueError, PackError, StoreError};
 use crate::sync::OtherHost;
+use crate::sync::act::ActError;
 
 /// The result code of SQLite for a full disk. Source: <https://www.sqlite.org/rescode.html#full>.
 const SQLITE_FULL: &str = "13";
@@ -97,6 +98,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     }
     error.chain().find_map(|cause| {
         let text = of_config(cause)
+            .or_else(|| of_act(cause))
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))
             .or_else(|| of_index(cause))
@@ -116,6 +118,18 @@ fn is_full(cause: &(dyn StdError + 'static)) -> bool {
 
 fn of_config(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
     cause.downcast_ref::<ConfigError>()?.hint()
+}
+
+fn of_act(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    Some(match cause.downcast_ref::<ActError>()? {
+        ActError::NotAllowed { refusal, .. } => return refusal.hint(),
+        ActError::NotHeld { artifacts: true, .. } => "--lose-artifacts erases them all the same",
+        ActError::NotHeld { .. } => {
+            "nothing was erased; run it again when the archive can hold the whole log"
+        }
+        ActError::Failed { .. } => "look at the job before you try again: it is never sent twice",
+        _ => return None,
+    })
 }
 
 fn of_gitlab(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
@@ -155,6 +169,12 @@ fn of_gitlab(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
 fn of_store(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
     let catalogue = |e: &CatalogueError| match e {
         CatalogueError::Newer { .. } => Some("use the newer jobvault that wrote it"),
+        CatalogueError::Row { .. } | CatalogueError::Migrate { .. } => {
+            Some("jobvault rebuild makes the catalogue anew from the packs")
+        }
+        CatalogueError::Sqlite { action: "opened" | "read", .. } => {
+            Some("if it is lost or damaged, jobvault rebuild makes it anew from the packs")
+        }
         _ => None,
     };
     let pack = |e: &PackError| match e {

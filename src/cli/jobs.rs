@@ -1,16 +1,20 @@
 //! `jobs`: the jobs the archive knows, as a table or as JSON.
 
+mod tree;
+
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, Problem, filters::FilterArgs, units};
+use super::{Context, Exit, Problem, address::PipelineAddress, filters::FilterArgs, units};
 use crate::export::sanitise;
 use crate::model::{JobId, PipelineId, TraceState};
 use crate::search;
-use crate::store::catalogue::{Column, Condition, Order};
+use crate::store::catalogue::{ArtifactRow, Column, Condition, Order};
 use crate::store::{JobRow, Store};
 
 /// Rows read at once; more jobs than this are printed page by page, each with its own widths.
@@ -23,6 +27,7 @@ Examples:
   jobvault jobs --status failed --since 7d
   jobvault jobs --project group/project --ref main --limit 10
   jobvault jobs --state erased            lost before they were captured
+  jobvault jobs --pipeline 4711           its stages, jobs and downstream pipelines
   jobvault jobs --json --limit 1000000 | jq .job";
 
 /// Arguments of `jobs`.
@@ -77,8 +82,19 @@ struct Json<'a> {
     failure_reason: Option<&'a str>,
 }
 
+impl Args {
+    /// Returns the pipeline that is to be shown as a tree: where one is named and nothing else.
+    fn tree(&self) -> Option<PipelineAddress> {
+        let plain = self.state.is_none() && !self.oldest;
+        self.filters.pipeline_alone().filter(|_| plain).and_then(PipelineAddress::read)
+    }
+}
+
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
+    if let Some(pipeline) = args.tree() {
+        return tree::run(&pipeline, args.json, &mut context).await;
+    }
     let filters = args.filters.filters().map_err(Problem::from)?;
     let mut conditions: Vec<Condition> =
         filters.iter().map(|filter| search::condition(filter, context.now)).collect();
@@ -95,7 +111,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         last = Some(end.id);
         left -= rows.len() as u64;
         match args.json {
-            true => rows.iter().try_for_each(|row| context.out.json(&json(row)))?,
+            true => {
+                let artifacts = super::artifacts::outcomes(&store, &rows).await?;
+                rows.iter().try_for_each(|row| context.out.json(&json(row, &artifacts)))?;
+            }
             false => print(&rows, first, &mut context)?,
         }
     }
@@ -139,8 +158,8 @@ async fn more(
     Ok(!page(store, conditions, oldest, last, 1).await?.is_empty())
 }
 
-fn json(row: &JobRow) -> Json<'_> {
-    let artifacts = row.artifacts.clone().and_then(|text| RawValue::from_string(text).ok());
+fn json<'a>(row: &'a JobRow, artifacts: &HashMap<JobId, ArtifactRow>) -> Json<'a> {
+    let artifacts = super::artifacts::with_outcome(row, artifacts.get(&row.id));
     let none = || RawValue::from_string("[]".to_owned()).expect("an empty list is JSON");
     Json {
         v: 1,

@@ -5,14 +5,18 @@
 
 mod address;
 mod archive;
+mod artifacts;
 mod bar;
 mod compact;
 mod completions;
+mod connect;
 mod coverage;
 mod export;
 mod filters;
 mod first;
+mod forecast;
 pub mod hint;
+mod job;
 mod jobs;
 mod man;
 pub mod output;
@@ -21,7 +25,9 @@ mod problem;
 mod progress;
 mod prune;
 mod query;
+mod rebuild;
 mod reindex;
+mod repair;
 mod saved;
 mod search;
 mod show;
@@ -139,12 +145,20 @@ enum Command {
     Export(export::Args),
     /// List archived jobs
     Jobs(jobs::Args),
+    /// Cancel, retry, erase or play a job on GitLab
+    Job(job::Args),
+    /// List a job's artifacts, or take them out of the archive
+    Artifacts(artifacts::Args),
     /// Say what the archive holds and what is missing
     Status(status::Args),
     /// Account for every listed job: archived, without a log, missing, lost
     Coverage(coverage::Args),
     /// Check every stored byte
     Verify(verify::Args),
+    /// Fetch damaged logs again from GitLab
+    Repair(repair::Args),
+    /// Make catalogue and index anew from the packs alone
+    Rebuild(rebuild::Args),
     /// Build the full-text index anew
     Reindex(reindex::Args),
     /// Make the packs smaller, like logs beside like
@@ -175,9 +189,13 @@ impl Cli {
             Command::Saved(args) => args.json,
             Command::Export(args) => args.json,
             Command::Jobs(args) => args.json,
+            Command::Job(args) => args.is_json(),
+            Command::Artifacts(args) => args.json,
             Command::Status(args) => args.json,
             Command::Coverage(args) => args.json,
             Command::Verify(args) => args.json,
+            Command::Repair(args) => args.json,
+            Command::Rebuild(args) => args.json,
             Command::Compact(args) => args.json,
             Command::Prune(args) => args.json,
             Command::Show(_) | Command::Reindex(_) | Command::Completions(_) | Command::Man(_) => {
@@ -188,7 +206,14 @@ impl Cli {
 
     /// Tells whether the command only reads the archive, and so waits for one thing at a time.
     pub fn is_light(&self) -> bool {
-        !matches!(&self.command, Command::Sync(_) | Command::Reindex(_))
+        !matches!(
+            &self.command,
+            Command::Sync(_)
+                | Command::Job(_)
+                | Command::Repair(_)
+                | Command::Rebuild(_)
+                | Command::Reindex(_)
+        )
     }
 
     /// Returns what to log: the flags' wish, or `None` where they say nothing.
@@ -242,8 +267,11 @@ impl Cli {
         }
         let mut flags =
             Flags { archive: self.global.archive, config: self.global.config, ..Flags::default() };
-        if let Command::Sync(args) = &self.command {
-            args.add_to(&mut flags)?;
+        match &self.command {
+            Command::Sync(args) => args.add_to(&mut flags)?,
+            Command::Repair(args) => args.add_to(&mut flags),
+            Command::Job(args) => args.add_to(&mut flags),
+            _ => {}
         }
         let config = Config::load(flags, env)?;
         let context = Context { config, out, now };
@@ -257,9 +285,13 @@ impl Cli {
             Command::Show(args) => show::run(args, context).await?,
             Command::Export(args) => export::run(args, context).await?,
             Command::Jobs(args) => jobs::run(args, context).await?,
+            Command::Job(args) => job::run(args, context).await?,
+            Command::Artifacts(args) => artifacts::run(args, context).await?,
             Command::Status(args) => status::run(args, context).await?,
             Command::Coverage(args) => coverage::run(args, context).await?,
             Command::Verify(args) => verify::run(args, context).await?,
+            Command::Repair(args) => repair::run(args, context).await?,
+            Command::Rebuild(args) => rebuild::run(args, context).await?,
             Command::Reindex(args) => reindex::run(args, context).await?,
             Command::Compact(args) => compact::run(args, context).await?,
             Command::Prune(args) => prune::run(args, context).await?,

@@ -37,6 +37,11 @@ impl Progress {
         self.bar.set_message(message);
     }
 
+    /// Says what is done, where no number says how far it is.
+    pub(super) fn say(&self, message: String) {
+        self.bar.set_message(message);
+    }
+
     /// Takes the bar away while `f` writes.
     pub(super) fn pause(&self, f: impl FnOnce()) {
         self.bar.suspend(f);

@@ -1,4 +1,4 @@
-//! `prune`: deletes packs that nothing refers to. Only when told to.
+//! `prune`: deletes packs that nothing refers to, and rewrites those of which little is needed. Only when told to.
 
 use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
@@ -37,6 +37,8 @@ struct Json {
     dry_run: bool,
     packs: u64,
     bytes: u64,
+    rewritten: u64,
+    spare_bytes: u64,
 }
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
@@ -57,8 +59,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         true => context.out.json(&Json {
             v: 1,
             dry_run,
-            packs: count(&pruned),
+            packs: pruned.deleted().count() as u64,
             bytes: pruned.bytes(),
+            rewritten: pruned.rewritten.len() as u64,
+            spare_bytes: pruned.spare_bytes,
         })?,
         false => context.out.summary(words(&pruned, dry_run)),
     }
@@ -72,23 +76,31 @@ fn confirmed(found: &Pruned, context: &mut Context<'_>) -> anyhow::Result<bool> 
             .hint("say --yes to delete them, --dry-run to see what would go")
             .into());
     }
-    let what = units::count(count(found), "pack");
-    context
-        .out
-        .note(format!("{what} of {} can be deleted. Delete? [y/N]", units::size(found.bytes())));
+    context.out.note(format!("{}. Go on? [y/N]", words(found, true)));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn count(pruned: &Pruned) -> u64 {
-    (pruned.unlisted.len() + pruned.superseded.len()) as u64
+    (pruned.deleted().count() + pruned.rewritten.len()) as u64
 }
 
 fn words(pruned: &Pruned, dry_run: bool) -> String {
-    let verb = if dry_run { "would be deleted" } else { "deleted" };
-    match count(pruned) {
-        0 => "nothing to prune".to_owned(),
-        packs => format!("{} {verb}, {}", units::count(packs, "pack"), units::size(pruned.bytes())),
+    let verb = |done: &str| if dry_run { format!("would be {done}") } else { done.to_owned() };
+    let mut words = Vec::new();
+    let packs = pruned.deleted().count() as u64;
+    if packs > 0 {
+        let size = units::size(pruned.bytes());
+        words.push(format!("{} {}, {size}", units::count(packs, "pack"), verb("deleted")));
+    }
+    if !pruned.rewritten.is_empty() {
+        let packs = units::count(pruned.rewritten.len() as u64, "pack");
+        let spare = units::size(pruned.spare_bytes);
+        words.push(format!("{packs} {} without {spare} that nothing needs", verb("rewritten")));
+    }
+    match words.is_empty() {
+        true => "nothing to prune".to_owned(),
+        false => words.join("; "),
     }
 }

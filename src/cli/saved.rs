@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, units};
+use super::{Context, Exit};
 use crate::export::sanitise;
 use crate::search::{Saved, SavedFile};
 
@@ -65,8 +65,7 @@ pub(super) fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> 
         true => shown.iter().try_for_each(|saved| context.out.json(&json(saved)))?,
         false => print(&shown, &mut context)?,
     }
-    let count = units::count(shown.len() as u64, "search").replace("searchs", "searches");
-    context.out.note(format!("{count} in {}", file.path().display()));
+    context.out.note(format!("{} saved in {}", shown.len(), file.path().display()));
     Ok(Exit::Yes)
 }
 

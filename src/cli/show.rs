@@ -13,7 +13,7 @@ use crate::export::sanitise;
 use crate::model::Status;
 use crate::store::{JobRow, Store, TraceRow};
 use printer::{Mode, Printer};
-use range::{ClockTime, LineRange, Selection};
+use range::{Around, ClockTime, LineRange, Selection};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -48,7 +48,8 @@ pub struct Args {
     /// Only lines in a section of that name (globs work)
     #[arg(long, value_name = "NAME")]
     section: Option<String>,
-    /// The 20 lines around a time: RFC 3339, or HH:MM or HH:MM:SS in UTC; needs a log with timestamps
+    /// The 20 lines around a time: RFC 3339, or HH:MM or HH:MM:SS in UTC; of a log without timestamps those where the
+    /// section of that time begins
     #[arg(long, value_name = "TIME", conflicts_with = "lines")]
     around: Option<ClockTime>,
     /// Number the lines
@@ -77,7 +78,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         context.out.summary(heading);
     }
     let selection = Selection {
-        lines: lines(&args, &store, &job, &trace)?,
+        lines: lines(&args, &store, &job, &trace, context.out)?,
         section: args.section.as_deref().map(Glob::new),
     };
     let mut printer = Printer {
@@ -86,13 +87,22 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         number: args.number,
         timestamps: args.timestamps,
         shown: 0,
+        sections: Default::default(),
     };
     printer.print(&store, &trace, &selection)?;
     if printer.shown > 0 || selection.is_all() {
         return Ok(Exit::Yes);
     }
-    let lines = units::count(trace.lines, "line");
-    context.out.note(format!("no such line; the log has {lines}"));
+    let sections = std::mem::take(&mut printer.sections);
+    let note = match (&args.section, sections.is_empty()) {
+        (Some(name), true) => format!("the log has no section {name}"),
+        (Some(name), false) => {
+            let others: Vec<String> = sections.into_iter().collect();
+            format!("no such line in a section {name}; there are {}", others.join(", "))
+        }
+        (None, _) => format!("no such line; the log has {}", units::count(trace.lines, "line")),
+    };
+    context.out.note(sanitise(note));
     Ok(Exit::No)
 }
 
@@ -159,6 +169,7 @@ fn lines(
     store: &Store,
     job: &JobRow,
     trace: &TraceRow,
+    out: &mut Out,
 ) -> anyhow::Result<Option<(u64, u64)>> {
     if let Some(range) = &args.lines {
         return Ok(Some(range.resolve(trace.lines)));
@@ -170,9 +181,15 @@ fn lines(
             .hint("write the time with its day, as in 2026-01-31T14:05:00Z")
     })?;
     match range::around(store, trace, at)? {
-        Some(lines) => Ok(Some(lines)),
-        None => Err(Problem::new(format!("the log of job {} has no timestamps", job.id))
-            .hint("runners write them since 17, if FF_TIMESTAMPS is on")
+        Some(Around::Line(lines)) => Ok(Some(lines)),
+        Some(Around::Section(lines)) => {
+            out.note(
+                "the log has no timestamps; these lines are where the section of that time begins",
+            );
+            Ok(Some(lines))
+        }
+        None => Err(Problem::new(format!("nothing in the log of job {} says when it was", job.id))
+            .hint("runners write timestamps since 17, if FF_TIMESTAMPS is on")
             .exit(Exit::No)
             .into()),
     }

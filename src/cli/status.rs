@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::output::{Out, OutputError, Paint};
 use super::table::{self, Align};
-use super::{Context, Exit, units};
+use super::{Context, Exit, forecast, units};
 use crate::export::sanitise;
 use crate::model::TraceState;
 use crate::store::Store;
-use crate::store::catalogue::{Column, Condition, ProjectRow};
+use crate::store::catalogue::ProjectRow;
 use crate::sync::HOST_KEY;
+use crate::sync::coverage::{Counted, Estimate, estimate};
 
-/// More projects than this are only counted, because each costs a look into the catalogue.
+/// More projects than this are only counted.
 const MAX_PROJECTS: usize = 20;
 /// Reasons for missing logs that are named.
 const MAX_REASONS: usize = 10;
@@ -43,6 +44,8 @@ struct Status {
     newest: Option<Timestamp>,
     next_loss: Option<Timestamp>,
     host: Option<String>,
+    /// Of what waits to be fetched.
+    estimate: Estimate,
 }
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
@@ -82,6 +85,11 @@ async fn status(store: &Store, projects: usize, now: Timestamp) -> anyhow::Resul
     let file = |suffix| store.root().join(format!("catalogue.sqlite{suffix}"));
     let bytes = |suffix| std::fs::metadata(file(suffix)).map_or(0, |meta| meta.len());
     status.catalogue_bytes = ["", "-wal", "-shm"].into_iter().map(bytes).sum();
+    status.estimate = estimate(store, &Counted::default(), now).await?;
+    status.next_loss = match (status.next_loss, status.estimate.next_loss) {
+        (Some(expiry), Some(loss)) => Some(expiry.min(loss)),
+        (expiry, loss) => expiry.or(loss),
+    };
     status.host = catalogue.meta(HOST_KEY).await?;
     Ok(status)
 }
@@ -109,10 +117,13 @@ fn held(out: &mut Out, status: &Status, now: Timestamp) -> Result<(), OutputErro
         let span = format!("{} to {}", units::time(oldest), units::time(newest));
         field(out, "from", &format!("{span} ({})", units::age(newest, now)))?;
     }
+    if let Some(words) = forecast::words(&status.estimate, now) {
+        field(out, "backlog", &words)?;
+    }
     match status.next_loss {
         Some(at) => {
-            let text =
-                format!("{} ({}), when artifacts expire", units::time(at), units::age(at, now));
+            let (time, ahead) = (units::time(at), units::age(at, now));
+            let text = format!("{time} ({ahead}), when artifacts expire or a pipeline is deleted");
             field(out, "next loss", &text)
         }
         None => Ok(()),
@@ -142,12 +153,12 @@ async fn print_projects(
     if projects.len() > MAX_PROJECTS {
         return Ok(());
     }
-    let mut rows = Vec::new();
-    for project in projects {
-        let of = Condition::Glob(Column::Project, project.path.clone());
-        let jobs = store.catalogue().job_ids(&of).await?.len();
-        rows.push(vec![format!("  {jobs}"), sanitise(&project.path)]);
-    }
+    let jobs: BTreeMap<_, _> = store.catalogue().project_jobs().await?.into_iter().collect();
+    let row = |project: &ProjectRow| {
+        let jobs = jobs.get(&project.id).copied().unwrap_or_default();
+        vec![format!("  {jobs}"), sanitise(&project.path)]
+    };
+    let rows: Vec<_> = projects.iter().map(row).collect();
     let lines = table::table(&rows, &[Align::Right, Align::Left], |_, _, cell| cell.to_owned());
     Ok(lines.iter().try_for_each(|line| out.line(line))?)
 }

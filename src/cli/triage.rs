@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         }
     }
     if matched == 0 && !args.json {
-        context.out.note(format!("none of {} saved searches matches", asked.len()));
+        context.out.note(format!("no saved search matches; {} asked", asked.len()));
     }
     Ok(match (matched, failed) {
         (0, 0) => Exit::No,

@@ -75,6 +75,27 @@ pub fn short_sha(sha: &str) -> String {
     sha.chars().take(8).collect()
 }
 
+/// Reads a size: `500M`, `10G`, `1.5GiB`, `4096`; the letters stand for binary units.
+pub fn parse_size(text: &str) -> Result<u64, &'static str> {
+    let wrong = "it is not a size such as 500M or 10G";
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text[digits.len()..].to_ascii_uppercase();
+    let unit = unit.strip_suffix("IB").or(unit.strip_suffix('B')).unwrap_or(&unit);
+    let power = match unit {
+        "" => 0,
+        "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return Err(wrong),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| wrong)?;
+    let bytes = number * 1024f64.powi(power);
+    // Below one byte nothing could be done; the cast of a larger float saturates.
+    if bytes.is_finite() && bytes >= 1.0 { Ok(bytes as u64) } else { Err(wrong) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // A test states what must hold.
@@ -102,6 +123,17 @@ mod tests {
         assert_eq!(size(1024 * 1024 - 1), "1.0 MiB");
         assert_eq!(size(20 << 20), "20 MiB");
         assert_eq!(size(u64::MAX), "16384 PiB");
+    }
+
+    #[test]
+    fn sizes_are_read_with_and_without_units() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("1.5k"), Ok(1536));
+        assert_eq!(parse_size("10G"), Ok(10 << 30));
+        assert_eq!(parse_size("2 MiB"), Ok(2 << 20));
+        for wrong in ["", "0", "-1", "1X", "G", "nan", "1e999"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

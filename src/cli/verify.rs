@@ -1,5 +1,8 @@
-//! `verify`: every pack, entry and row is read and compared with its hash; damage is named by job.
+//! `verify`: packs, entries and rows are read and compared with their hashes; damage is named by job.
 
+mod position;
+
+use clap::ArgGroup;
 use jobvault_index::{Error as IndexError, Index};
 use serde::Serialize;
 
@@ -8,17 +11,43 @@ use super::{Context, Exit, units};
 use crate::export::sanitise;
 use crate::model::JobId;
 use crate::store::Store;
-use crate::store::check::{self, Damage, Report};
+use crate::store::check::{self, Damage, Report, VerifyOptions};
+use position::Position;
+
+const AFTER_HELP: &str = "\
+Without options every byte is read. In parts, each run goes on where the one before ended, so that a run a night
+covers all in turn; the place is kept in the archive, as verify.json.
+
+Examples:
+  jobvault verify                  everything
+  jobvault verify --sample 2%      the next fiftieth
+  jobvault verify --bytes 10G      the next ten gigabytes
+  jobvault verify --fast           structure only: every row finds its entries; nothing is decoded
+
+Exit status: 0 all is well, 1 damage was found, 2 it could not be checked.";
 
 /// Arguments of `verify`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit status: 0 all is well, 1 damage was found, 2 it could not be checked."
-)]
+#[command(after_help = AFTER_HELP, group = ArgGroup::new("part"))]
 pub struct Args {
+    /// Read that share of the packs, going on where the last such run ended: 2%
+    #[arg(long, value_name = "PERCENT", value_parser = percent, group = "part")]
+    sample: Option<f64>,
+    /// Read that much of the packs, going on where the last such run ended: 500M, 10G
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, group = "part")]
+    bytes: Option<u64>,
+    /// Check structure only: footers, and that every row refers to entries that are there
+    #[arg(long, group = "part")]
+    fast: bool,
     /// Print one object of JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let number: Option<f64> = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    let fits = |n: &f64| *n > 0.0 && *n <= 100.0;
+    number.filter(fits).ok_or("it is not a share between 0% and 100%")
 }
 
 #[derive(Serialize)]
@@ -26,34 +55,73 @@ struct Json {
     v: u32,
     checked: u64,
     bytes: u64,
+    /// Of a check in parts: whether the last pack of all was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
     damaged: Vec<JsonDamage>,
 }
 
+/// Something damaged, as JSON says it.
 #[derive(Serialize)]
-struct JsonDamage {
+pub(super) struct JsonDamage {
     job: Option<JobId>,
     pack: Option<String>,
     what: String,
+}
+
+impl JsonDamage {
+    /// Makes it of what was found.
+    pub(super) fn of(damage: &Damage) -> Self {
+        Self {
+            job: damage.job,
+            pack: damage.pack.map(|pack| pack.to_string()),
+            what: damage.what.clone(),
+        }
+    }
 }
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
     let store = context.open().await?;
     let total = store.catalogue().packs().await?.iter().map(|(_, _, bytes)| bytes).sum();
+    let share = args.sample.map(|percent| (total as f64 * percent / 100.0).ceil() as u64);
+    let max_bytes = args.bytes.or(share);
+    let position = max_bytes.map(|_| Position::read(store.root())).unwrap_or_default();
+    let options = VerifyOptions { fast: args.fast, max_bytes, after: position.after };
+    let report = checked(&store, options, max_bytes.unwrap_or(total).min(total), &mut context);
+    let mut report = report.await?;
+    let complete = max_bytes.map(|_| report.through == 0);
+    if max_bytes.is_some()
+        && let Err(error) = (Position { after: report.through }).write(store.root())
+    {
+        context.out.warn(format!("the next run in parts begins here again: {error}"));
+    }
+    // In parts, the index has its turn when all packs had theirs.
+    if !args.fast && complete != Some(false) {
+        check_index(&store, &mut report, &mut context)?;
+    }
+    match args.json {
+        true => context.out.json(&json(&report, complete))?,
+        false => print(&report, complete, total, &mut context)?,
+    }
+    Ok(if report.damaged.is_empty() { Exit::Yes } else { Exit::No })
+}
+
+/// Checks the archive under a bar.
+pub(super) async fn checked(
+    store: &Store,
+    options: VerifyOptions,
+    total: u64,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Report> {
     let template = "verify {bar:30} {percent:>3} %  {bytes} of {total_bytes}  {eta} left";
     let progress = Progress::new(context.out, total, template);
-    let checked = check::verify(&store, |bytes| {
+    let checked = check::verify_with(store, options, |bytes| {
         progress.set(bytes, total.max(bytes), String::new());
     })
     .await;
     progress.finish();
-    let mut report = checked?;
-    check_index(&store, &mut report, &mut context)?;
-    match args.json {
-        true => context.out.json(&json(&report))?,
-        false => print(&report, &mut context)?,
-    }
-    Ok(if report.damaged.is_empty() { Exit::Yes } else { Exit::No })
+    Ok(checked?)
 }
 
 /// Adds the damaged files of the index, which costs no job but hits.
@@ -78,36 +146,68 @@ fn check_index(
     Ok(())
 }
 
-fn json(report: &Report) -> Json {
-    let damage = |d: &Damage| JsonDamage {
-        job: d.job,
-        pack: d.pack.map(|pack| pack.to_string()),
-        what: d.what.clone(),
-    };
+fn json(report: &Report, complete: Option<bool>) -> Json {
     Json {
         v: 1,
         checked: report.checked,
         bytes: report.bytes,
-        damaged: report.damaged.iter().map(damage).collect(),
+        complete,
+        damaged: report.damaged.iter().map(JsonDamage::of).collect(),
     }
 }
 
-fn print(report: &Report, context: &mut Context<'_>) -> anyhow::Result<()> {
+/// Says in one line what is damaged.
+pub(super) fn line(damage: &Damage) -> String {
+    let job = damage.job.map(|job| format!("job {job}: ")).unwrap_or_default();
+    let named = |pack: &String| !damage.what.contains(pack.as_str());
+    let pack = damage.pack.map(|pack| pack.to_string()).filter(named);
+    let pack = pack.map(|pack| format!(" (pack {pack})")).unwrap_or_default();
+    format!("{job}{}{pack}", sanitise(&damage.what))
+}
+
+fn print(
+    report: &Report,
+    complete: Option<bool>,
+    total: u64,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
     for damage in &report.damaged {
-        let job = damage.job.map(|job| format!("job {job}: ")).unwrap_or_default();
-        let named = |pack: &String| !damage.what.contains(pack.as_str());
-        let pack = damage.pack.map(|pack| pack.to_string()).filter(named);
-        let pack = pack.map(|pack| format!(" (pack {pack})")).unwrap_or_default();
-        context.out.line(format!("{job}{}{pack}", sanitise(&damage.what)))?;
+        context.out.line(line(damage))?;
     }
     let read = format!(
         "{} checked, {} of packs read",
         units::count(report.checked, "log"),
         units::size(report.bytes)
     );
+    let part = match complete {
+        None => String::new(),
+        Some(true) => ", and with that the last of all".to_owned(),
+        Some(false) => format!(" of {}; the next run goes on from here", units::size(total)),
+    };
     match report.damaged.len() as u64 {
-        0 => context.out.summary(format!("{read}: all is well")),
-        damaged => context.out.summary(format!("{read}: {damaged} damaged")),
+        0 => context.out.summary(format!("{read}{part}: all is well")),
+        damaged => {
+            context.out.summary(format!("{read}{part}: {damaged} damaged"));
+            if report.damaged.iter().any(|d| d.job.is_some()) {
+                let hint = "jobvault repair --from-gitlab fetches again what the server still has";
+                context.out.note(hint);
+            }
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_more_than_nothing_and_at_most_all() {
+        assert_eq!(percent("2%"), Ok(2.0));
+        assert_eq!(percent("0.5 %"), Ok(0.5));
+        assert_eq!(percent("100"), Ok(100.0));
+        for wrong in ["0%", "101%", "-1", "x%", "nan", ""] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -7,8 +7,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use super::{ConfigError, MAX_CONCURRENCY, meant};
+use super::scope::{AllKey, Scope, Written};
+use super::{ConfigError, MAX_CONCURRENCY, is_contact, meant, parse_size};
+use crate::model::ArtifactMode;
 
 /// A configuration, token or certificate file is read to this length; a longer one is none.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -23,9 +26,29 @@ pub(super) struct File {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) searches: Option<PathBuf>,
     #[serde(default)]
-    pub(super) projects: Vec<String>,
+    projects: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+    #[serde(default)]
+    all: AllKey,
+    #[serde(default)]
+    include: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(default)]
+    archived: bool,
+    since: Option<Spanned<String>>,
+    pipelines: Option<bool>,
+    every: Option<Spanned<String>>,
     pub(super) concurrency: Option<usize>,
     pub(super) rate: Option<f64>,
+    pub(super) contact: Option<String>,
+    pub(super) artifacts: Option<String>,
+    pub(super) artifact_limit: Option<String>,
+    pub(super) report_limit: Option<String>,
+    /// What the keys about projects say together.
+    #[serde(skip)]
+    pub(super) scope: Scope,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -53,6 +76,20 @@ impl File {
         if file.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
             return Err(at_key("rate", "rate is not a positive number of requests a second"));
         }
+        if file.contact.as_deref().is_some_and(|contact| !is_contact(contact)) {
+            return Err(at_key("contact", super::NO_CONTACT));
+        }
+        file.scope = file.take_scope(&bytes, path);
+        for (key, size) in
+            [("artifact_limit", &file.artifact_limit), ("report_limit", &file.report_limit)]
+        {
+            if size.as_ref().is_some_and(|size| parse_size(size).is_none()) {
+                return Err(at_key(key, &format!("{key} is no size such as 500M or 1G")));
+            }
+        }
+        if let Some(Err(e)) = file.artifacts.as_ref().map(|mode| mode.parse::<ArtifactMode>()) {
+            return Err(at_key("artifacts", &format!("artifacts: {e}")));
+        }
         let paths =
             [&mut file.archive, &mut file.token_file, &mut file.ca_file, &mut file.searches];
         for own in paths.into_iter().flatten() {
@@ -60,6 +97,21 @@ impl File {
         }
         file.path = path.to_owned();
         Ok(file)
+    }
+
+    fn take_scope(&mut self, bytes: &[u8], path: &Path) -> Scope {
+        let written = |value| Written::new(value, bytes, path);
+        Scope {
+            projects: std::mem::take(&mut self.projects),
+            groups: std::mem::take(&mut self.groups),
+            all: self.all.0,
+            include: std::mem::take(&mut self.include),
+            exclude: std::mem::take(&mut self.exclude),
+            archived: self.archived,
+            since: self.since.take().map(written),
+            pipelines: self.pipelines,
+            every: self.every.take().map(written),
+        }
     }
 
     /// Names a key for messages.
@@ -83,7 +135,7 @@ fn words(message: &str) -> String {
     message.replace("unknown field", "unknown key").replace('\n', ", ")
 }
 
-fn line_of(bytes: &[u8], at: usize) -> usize {
+pub(super) fn line_of(bytes: &[u8], at: usize) -> usize {
     let before = &bytes[..at.min(bytes.len())];
     before.iter().filter(|byte| **byte == b'\n').count() + 1
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the layout of the file and its manifest. The same jobs of the same archive give the same bytes, whenever
 //! they are asked for. Does not know how jobs are chosen. A job that cannot be read is named in the manifest and
-//! stops nothing; only the archive's catalogue or the output failing does. Memory: a log of up to `HELD_BYTES`,
+//! stops nothing; only the archive's catalogue or the output failing does. Memory: a log of up to 64 MiB,
 //! and the list of members that a zip file ends with, about half a kilobyte for each.
 
 mod capture;
@@ -95,7 +95,7 @@ struct Subject<'a> {
     row: &'a JobRow,
     trace: Option<&'a TraceRow>,
     document: Option<Vec<u8>>,
-    /// A listing of the entries of its artifacts, JSON.
+    /// The list of its artifacts, JSON.
     artifacts: Option<Vec<u8>>,
     provenance: Option<&'a Provenance>,
 }

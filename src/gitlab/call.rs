@@ -3,6 +3,7 @@
 //! Owns the making of requests. Does not send them. Fails only when no address can be made.
 
 use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::Error;
@@ -18,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<String>,
     /// Whether JSON is expected, and not a trace.
     pub(crate) json: bool,
+    /// Further headers, sent wherever redirects lead: no secrets.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     whoami: bool,
 }
 
@@ -26,7 +29,14 @@ impl Call {
     pub(crate) fn get(http: &Http, path: &str) -> Result<Self, Error> {
         let url = Url::parse(&format!("{}{path}", http.base))
             .map_err(|_| unusable("the host and the path make no address"))?;
-        Ok(Self { method: Method::GET, url, body: None, json: true, whoami: false })
+        Ok(Self {
+            method: Method::GET,
+            url,
+            body: None,
+            json: true,
+            headers: Vec::new(),
+            whoami: false,
+        })
     }
 
     /// Asks who the token belongs to.
@@ -42,6 +52,17 @@ impl Call {
     /// Asks for bytes as they are.
     pub(crate) fn plain(self) -> Self {
         Self { json: false, ..self }
+    }
+
+    /// Asks with one more header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Asks the same at another address.
+    pub(crate) fn at(&self, url: Url) -> Self {
+        Self { url, ..self.clone() }
     }
 
     /// Adds parameters.

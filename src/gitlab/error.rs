@@ -148,6 +148,22 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A part of a file was asked for and all of it sent, which is more than is wanted.
+    #[error("{url} sends no parts of files")]
+    NoRange {
+        /// The address asked for.
+        url: String,
+    },
+    /// The file is not of the length that the job's document announces.
+    #[error("{url} has {served} bytes, and {announced} are announced")]
+    WrongLength {
+        /// The address asked for.
+        url: String,
+        /// The length by the job's document.
+        announced: u64,
+        /// The length by the answer.
+        served: u64,
+    },
     /// A redirect that is not followed.
     #[error("{url} redirects, and {reason}")]
     Redirect {
@@ -201,6 +217,8 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Refused { .. }
             | Self::TooLarge { .. }
+            | Self::NoRange { .. }
+            | Self::WrongLength { .. }
             | Self::Redirect { circle: false, .. }
             | Self::Spent { .. }
             | Self::Io(_) => false,

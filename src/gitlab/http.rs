@@ -160,6 +160,9 @@ impl Http {
         if let Some((name, value)) = self.token.as_ref().filter(|_| !elsewhere) {
             request = request.header(name, value);
         }
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -192,14 +195,18 @@ impl Http {
         let (url, status) = (place(trail.here()), response.status());
         let headers = response.headers().clone();
         let code = status.as_u16();
-        if trail.is_elsewhere(&self.origin) && matches!(code, 401 | 403) {
+        // Without the token a private project is not there; a file missing from a storage is.
+        let refused = matches!(code, 401 | 403) || (code == 404 && call.json);
+        if trail.is_elsewhere(&self.origin) && refused {
             return Error::Elsewhere { url: call.place(), host: host(trail.here()), status: code };
         }
         // What can be read of the body only explains; the status decides.
         let body = self.beginning(response).await;
         let html = wire::is_html(headers::text(&headers, "content-type"), &body);
         let found = if html { wire::title(&body) } else { wire::message(&body) };
-        if html && matches!(code, 403 | 404) {
+        // A storage answers as it likes; a page of the server's own address is not GitLab's.
+        let own = !trail.is_elsewhere(&self.origin);
+        if html && own && matches!(code, 403 | 404) {
             let title = found.map(|title| self.scrub(title));
             return Error::NotJson { url, status: code, html, title };
         }

@@ -9,11 +9,14 @@
 //! A read may be repeated at any time. The job actions are not repeated once a server may have
 //! seen them.
 
+mod artifacts;
 mod body;
 mod call;
 mod clock;
 mod counts;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod headers;
 mod http;
 mod jobs;
@@ -31,6 +34,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use artifacts::{Piece, RemoteArchive};
 pub use counts::Stats;
 pub use error::Error;
 pub use jobs::{JobVariable, Played, Scope};
@@ -43,6 +47,13 @@ pub use wire::{BadItem, Page, Received};
 /// Reads a job's document as an archive keeps it; `None` where it is none.
 #[must_use]
 pub fn read_job(document: &[u8]) -> Option<crate::model::Job> {
+    let text = std::str::from_utf8(document).ok()?;
+    Some(wire::object(text).ok()?.value)
+}
+
+/// Reads a bridge's document as an archive keeps it; `None` where it is none.
+#[must_use]
+pub fn read_bridge(document: &[u8]) -> Option<crate::model::Bridge> {
     let text = std::str::from_utf8(document).ok()?;
     Some(wire::object(text).ok()?.value)
 }

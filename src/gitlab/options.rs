@@ -140,8 +140,8 @@ impl ClientOptions {
             retries: Retries::default(),
             ca_pem: None,
             connect_timeout: Duration::from_secs(10),
-            // GitLab's own workers are stopped after 60 s.
-            read_timeout: Duration::from_secs(90),
+            // GitLab's own workers are stopped after 60 s, so that hardly anything comes after this.
+            read_timeout: Duration::from_secs(55),
             max_json_bytes: MAX_JSON_BYTES,
             max_trace_bytes: MAX_TRACE_BYTES,
             user_agent: VERSION_USER_AGENT.to_owned(),

@@ -35,9 +35,10 @@ impl Trail {
         self.visited.last().expect("a trail begins with an address")
     }
 
-    /// Returns whether the present address is of another origin than that of `base`.
+    /// Returns whether the present address is not one of the API at `base`: of another origin, or outside its folder,
+    /// as is a storage behind the same proxy, which takes a token for a second way of signing in and refuses both.
     pub(crate) fn is_elsewhere(&self, base: &Url) -> bool {
-        self.here().origin() != base.origin()
+        self.here().origin() != base.origin() || !self.here().path().starts_with(base.path())
     }
 
     /// Goes where the answer points.

@@ -111,6 +111,14 @@ pub fn condition(filter: &Filter, now: Timestamp) -> Condition {
 }
 
 fn text(key: FilterKey, glob: &str) -> Condition {
+    if key == FilterKey::Artifact {
+        let is = |glob: String| Condition::Artifact(glob);
+        // A file is named by its last part as well.
+        return match glob.contains('/') {
+            true => is(glob.to_owned()),
+            false => Condition::Any(vec![is(glob.to_owned()), is(format!("*/{glob}"))]),
+        };
+    }
     let column = match key {
         FilterKey::Project => Column::Project,
         FilterKey::Job => Column::Name,

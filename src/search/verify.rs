@@ -281,8 +281,8 @@ impl Verifier {
         let frames = start..start + 1 + rest.iter().take_while(|f| f.continues).count();
         let (mut raw, mut plain) = self.spare.pop().unwrap_or_default();
         raw.clear();
-        for frame in trace.frames.get(frames.clone()).unwrap_or_default() {
-            self.store.append_frame(frame, &mut raw)?;
+        for index in frames.clone().filter(|index| *index < trace.frames.len()) {
+            self.store.append_piece(trace, index, &mut raw)?;
         }
         outcome.decoded += 1;
         outcome.decoded_bytes += raw.len() as u64;

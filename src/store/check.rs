@@ -3,6 +3,8 @@
 //! Reads only. One damaged pack never stops the walk. Memory is bounded: packs are read one after another, and what
 //! is kept of them is the damage.
 
+mod artifacts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::catalogue::{CatalogueError, LivePack};
@@ -57,6 +59,8 @@ struct Found {
     packs: BTreeSet<u64>,
     broken: HashMap<u64, String>,
     entries: HashMap<(u64, u64), String>,
+    /// Ledgers that cannot be read, by pack and offset.
+    ledgers: Vec<(u64, u64)>,
 }
 
 /// Checks everything: the hash of every pack, of every entry, and that every row's frames are there.
@@ -97,6 +101,8 @@ pub async fn verify_with(
         report.through = 0;
     }
     check_rows(store, &found, &mut report).await?;
+    name_documents(store, &found, &mut report).await?;
+    artifacts::check(store, &found, &mut report).await?;
     Ok(report)
 }
 
@@ -203,8 +209,12 @@ fn note_pack(
             Kind::Frame => None,
             Kind::Base => Some("a base"),
             Kind::Ledger => Some("job documents"),
+            Kind::Chunk => Some("artifacts"),
         };
         if let Some(owner) = owner {
+            if entry.kind == Kind::Ledger {
+                found.ledgers.push((id, entry.offset));
+            }
             let what = format!("{owner}: {what}");
             report.damaged.push(Damage { job: None, pack: Some(name), what });
         }
@@ -229,8 +239,8 @@ async fn check_rows(store: &Store, found: &Found, report: &mut Report) -> Result
         after = last.unwrap_or(TraceId(after.0 + u64::from(TRACES_AT_ONCE)));
         let (store, rows) = (store.clone(), traces);
         let frames = rows.iter().flatten().flat_map(|t| &t.frames);
-        let packs: BTreeSet<u64> =
-            frames.map(|f| f.pack).filter(|pack| !found.broken.contains_key(pack)).collect();
+        let is_read = |pack: &u64| found.packs.contains(pack) && !found.broken.contains_key(pack);
+        let packs: BTreeSet<u64> = frames.map(|f| f.pack).filter(is_read).collect();
         let reader = store.clone();
         let tables = tokio::task::spawn_blocking(move || tables(&reader, packs))
             .await
@@ -273,21 +283,50 @@ fn check_trace(
         wrong = Some((None, "its frames do not add up to its length".to_owned()));
     }
     let mut is_covered = trace.frames.is_empty();
-    for frame in trace.frames.iter().filter(|f| found.packs.contains(&f.pack)) {
-        is_covered = true;
+    let mut readable = 0;
+    for frame in &trace.frames {
         let name = store.pack_of(frame).ok();
-        wrong = wrong.or_else(|| frame_damage(frame, found, tables).map(|what| (name, what)));
-    }
-    // A pack that no row of the catalogue names is not among those that were read.
-    for frame in trace.frames.iter().filter(|f| store.pack_of(f).is_err()) {
+        let what = match (name, found.packs.contains(&frame.pack)) {
+            (Some(_), true) => frame_damage(frame, found, tables),
+            // A pack that no row of the catalogue names is not among those that were read.
+            (None, _) => Some(format!("the catalogue lists no pack {}", frame.pack)),
+            (Some(_), false) => {
+                readable += frame.lines;
+                continue;
+            }
+        };
         is_covered = true;
-        wrong =
-            wrong.or_else(|| Some((None, format!("the catalogue lists no pack {}", frame.pack))));
+        readable += if what.is_none() { frame.lines } else { 0 };
+        wrong = wrong.or_else(|| what.map(|what| (name, what)));
     }
     match wrong {
         None => report.checked += u64::from(is_covered),
-        Some((pack, what)) => report.damaged.push(Damage { job: Some(trace.job), pack, what }),
+        Some((pack, what)) => {
+            let what = match readable {
+                0 => what,
+                lines => format!("{what}; {lines} of {} lines can still be read", trace.lines),
+            };
+            report.damaged.push(Damage { job: Some(trace.job), pack, what });
+        }
     }
+}
+
+/// Names the jobs whose documents stand where nothing can be read.
+async fn name_documents(
+    store: &Store,
+    found: &Found,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let broken = found.broken.keys().map(|pack| (*pack, None));
+    let ledgers = found.ledgers.iter().map(|(pack, offset)| (*pack, Some(*offset)));
+    for (pack, offset) in broken.chain(ledgers) {
+        let name = store.name(pack).ok();
+        for job in store.catalogue().jobs_documented_in(pack, offset).await? {
+            let what = "its document cannot be read".to_owned();
+            report.damaged.push(Damage { job: Some(job), pack: name, what });
+        }
+    }
+    Ok(())
 }
 
 fn frame_damage(frame: &Frame, found: &Found, tables: &BTreeMap<u64, Table>) -> Option<String> {

@@ -3,9 +3,11 @@
 //! Frames keep their places in their traces and traces their numbers, so that the full-text index stays true.
 //! Every new pack is durable before one transaction switches references to it; the old packs are deleted a time of
 //! grace after nothing refers to them. Wherever it is stopped, what is left is an unreferenced pack at worst, and
-//! the next run goes on. A trace that cannot be read stays where it is, and so do its packs.
+//! the next run goes on. A trace that cannot be read stays where it is, and so do its packs. Small packs at the end of
+//! what was compacted before are merged with what came since, so that they do not pile up.
 
 mod ledgers;
+mod step;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,16 +16,22 @@ use jiff::{SignedDuration, Timestamp};
 use super::catalogue::{LivePack, MovedDocument, Switch};
 use super::filler::Filler;
 use super::packs::FramePlace;
-use super::packs::encoders::COMPACT;
+use super::packs::base::MAX_KNOWN;
+use super::packs::encoders::{COMPACT, Effort};
 use super::{Frame, Store, StoreError, TraceId, TraceRow};
 use ledgers::Ledgers;
+pub use step::compact_step;
 
 /// A pack is closed at this length.
 const PACK_BYTES: u64 = 16 * 1024 * 1024;
 /// A pack is closed at this many entries.
 const PACK_ENTRIES: usize = 20_000;
+/// A pack with less than this part of both is small.
+const SMALL_PART: u64 = 2;
 /// Traces read from the catalogue at once.
 const TRACES_AT_ONCE: usize = 200;
+/// Logs taken together where the work is bounded, in bytes: beside a sync, memory is scarce.
+const STEP_SEGMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// How compaction is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +40,45 @@ pub struct CompactOptions {
     pub grace: SignedDuration,
     /// Tell what it would gain, and change nothing. The work is done in a temporary file of the new size.
     pub dry_run: bool,
+    /// Write everything anew, compacted before or not: bases are chosen again over the whole history.
+    pub all: bool,
+    /// Stop when traces of so many bytes were written; what is left is for the next run. `None` for no bound.
+    pub max_raw_bytes: Option<u64>,
 }
 
 impl Default for CompactOptions {
     /// An hour of grace.
     fn default() -> Self {
-        Self { grace: SignedDuration::from_hours(1), dry_run: false }
+        let grace = SignedDuration::from_hours(1);
+        Self { grace, dry_run: false, all: false, max_raw_bytes: None }
     }
+}
+
+impl LivePack {
+    fn is_small(&self) -> bool {
+        self.bytes < PACK_BYTES / SMALL_PART && self.entries < PACK_ENTRIES as u64 / SMALL_PART
+    }
+}
+
+/// Returns the packs to be written anew.
+///
+/// Records count in the order of packs, so a compacted one may move behind what was captured since only if no other
+/// compacted one stands between: those are the small ones at the end.
+fn sources(live: Vec<LivePack>, all: bool) -> Vec<LivePack> {
+    if all {
+        return live;
+    }
+    let (compacted, captured): (Vec<_>, Vec<_>) = live.into_iter().partition(|p| p.compacted);
+    let newest = compacted.last().map_or(0, |p| p.id);
+    let tail = compacted.into_iter().rev().take_while(LivePack::is_small);
+    // What was emptied and is still needed for its bases is not moved again.
+    let mut tail: Vec<LivePack> = tail.filter(|p| !p.ledgers_moved).collect();
+    if tail.len() < 2 && !captured.iter().any(|p| p.id > newest) {
+        tail.clear();
+    }
+    tail.extend(captured);
+    tail.sort_unstable_by_key(|p| p.id);
+    tail
 }
 
 /// What compaction did, or would do.
@@ -77,15 +117,14 @@ pub async fn compact(
     progress: impl FnMut(u64),
 ) -> Result<Compacted, StoreError> {
     assert!(store.lock.is_some(), "compaction needs a store opened for writing");
-    let sources: Vec<LivePack> =
-        store.catalogue.live_packs().await?.into_iter().filter(|p| !p.compacted).collect();
+    let sources = sources(store.catalogue.log_packs().await?, options.all);
     let mut done = Compacted {
         packs_before: sources.len() as u64,
         bytes_before: sources.iter().map(|p| p.bytes).sum(),
         ..Compacted::default()
     };
     if !sources.is_empty() {
-        let mut run = Run::new(store, options, now).await?;
+        let mut run = Run::new(store, options, &sources, now).await?;
         run.move_ledgers(&sources).await?;
         run.move_traces(&sources, progress).await?;
         run.commit().await?;
@@ -108,7 +147,7 @@ pub(super) async fn supersede(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let Some(referenced) = store.catalogue.referenced_packs().await? else { return Ok(()) };
-    let moved = store.catalogue.live_packs().await?;
+    let moved = store.catalogue.log_packs().await?;
     let moved: BTreeSet<u64> = moved.iter().filter(|p| p.ledgers_moved).map(|p| p.id).collect();
     let free = |id: &u64| moved.contains(id) && !referenced.contains(id);
     let superseded: Vec<u64> = sources.iter().map(|p| p.id).filter(free).collect();
@@ -150,14 +189,24 @@ impl<'a> Run<'a> {
     async fn new(
         store: &'a Store,
         options: CompactOptions,
+        sources: &[LivePack],
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let [packs, ..] = store.catalogue.highest().await?;
+        // A base of a pack on its way out would keep that pack.
+        let leaving: BTreeSet<u64> = sources.iter().map(|p| p.id).collect();
+        let mut bases = store.catalogue.sketched_bases(MAX_KNOWN, true).await?;
+        bases.retain(|base| !leaving.contains(&base.pack));
+        let effort = match options.max_raw_bytes {
+            Some(_) => Effort { segment_bytes: STEP_SEGMENT_BYTES, ..COMPACT },
+            None => COMPACT,
+        };
+        let filler = Filler::with_bases(store.clone(), effort, true, packs + 1, bases).await?;
         Ok(Self {
             store,
             options,
             now,
-            filler: Filler::new(store.clone(), COMPACT, true, packs + 1).await?,
+            filler,
             traces: Vec::new(),
             documents: Vec::new(),
             ledgers_moved: Vec::new(),
@@ -214,14 +263,25 @@ impl<'a> Run<'a> {
                     }
                     Err(e) => return Err(e),
                 }
-                let (bytes, entries) = self.filler.filled();
-                if bytes >= PACK_BYTES || entries >= PACK_ENTRIES {
-                    self.commit().await?;
+                if self.is_full() {
+                    // How much that takes which still waits was a guess.
+                    self.filler.flush()?;
+                    if self.is_full() {
+                        self.commit().await?;
+                    }
                 }
                 progress(self.done.raw_bytes);
+                if self.options.max_raw_bytes.is_some_and(|max| self.done.raw_bytes >= max) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let (bytes, entries) = self.filler.filled();
+        bytes >= PACK_BYTES || entries >= PACK_ENTRIES
     }
 
     fn move_trace(&mut self, row: TraceRow, project: u64) -> Result<(), StoreError> {
@@ -259,21 +319,13 @@ impl<'a> Run<'a> {
         self.done.packs_after += 1;
         self.done.bytes_after += filled.pack.bytes;
         let mut traces = std::mem::take(&mut self.traces);
-        let places: HashMap<TraceId, usize> =
-            traces.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
-        for written in self.filler.take_written() {
-            let frames = places.get(&written.trace).map(|at| &mut traces[*at].1);
-            if let Some(frame) = frames.and_then(|f| f.get_mut(written.index)) {
-                frame.offset = written.entry.offset;
-                frame.stored_bytes = written.entry.stored_bytes;
-                frame.base = written.base;
-            }
-        }
+        self.filler.place(&mut traces);
         let switch = Switch {
             pack: filled.pack,
             bases: filled.bases,
             traces,
             documents: std::mem::take(&mut self.documents),
+            moved_bases: Vec::new(),
             ledgers_moved: std::mem::take(&mut self.ledgers_moved),
         };
         Ok(self.store.catalogue.switch(&switch).await?)

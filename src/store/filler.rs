@@ -13,7 +13,7 @@ use super::packs::encoders::{Effort, Encoders};
 use super::packs::shapes::Sketch;
 use super::packs::{Entry, FramePlace, Kind, PackWriter};
 use super::segment::{self, Segment, Written, compress};
-use super::{Store, StoreError, TraceId};
+use super::{Frame, Store, StoreError, TraceId};
 
 /// How much less a frame takes than its text, for telling how full a pack is before it is compressed. A guess.
 const LIKELY_RATIO: u64 = 10;
@@ -51,6 +51,26 @@ impl Filler {
         pack_id: u64,
     ) -> Result<Self, StoreError> {
         let rows = store.catalogue.sketched_bases(MAX_KNOWN, compacted).await?;
+        Self::with_bases(store, effort, compacted, pack_id, rows).await
+    }
+
+    /// Begins with the pack `pack_id` and no bases but those it will make.
+    pub(super) async fn without_bases(
+        store: Store,
+        effort: Effort,
+        pack_id: u64,
+    ) -> Result<Self, StoreError> {
+        Self::with_bases(store, effort, false, pack_id, Vec::new()).await
+    }
+
+    /// Begins with the pack `pack_id` and some bases of the archive.
+    pub(super) async fn with_bases(
+        store: Store,
+        effort: Effort,
+        compacted: bool,
+        pack_id: u64,
+        rows: Vec<BaseRow>,
+    ) -> Result<Self, StoreError> {
         let known = rows.into_iter().filter_map(|row| {
             let sketch = Sketch::decode(&row.sketch)?;
             Some(Known { id: row.id, hash: row.hash, project: row.project, sketch })
@@ -63,7 +83,7 @@ impl Filler {
             compacted,
             pack: None,
             pack_id,
-            segment: Segment::default(),
+            segment: Segment::new(effort.segment_bytes),
             fresh: HashMap::new(),
             new_bases: Vec::new(),
             written: Vec::new(),
@@ -73,6 +93,11 @@ impl Filler {
     /// Returns the number of the pack being filled.
     pub(super) fn pack_id(&self) -> u64 {
         self.pack_id
+    }
+
+    /// Passes over numbers that other packs got which were written beside this one.
+    pub(super) fn skip_packs(&mut self, count: u64) {
+        self.pack_id += count;
     }
 
     /// Takes in a frame, the `index`-th of its trace, and returns its hash.
@@ -144,6 +169,20 @@ impl Filler {
         std::mem::take(&mut self.written)
     }
 
+    /// Tells traces where their frames were written since the last call.
+    pub(super) fn place(&mut self, traces: &mut [(TraceId, Vec<Frame>)]) {
+        let places: HashMap<TraceId, usize> =
+            traces.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        for written in self.take_written() {
+            let frames = places.get(&written.trace).map(|at| &mut traces[*at].1);
+            if let Some(frame) = frames.and_then(|f| f.get_mut(written.index)) {
+                frame.offset = written.entry.offset;
+                frame.stored_bytes = written.entry.stored_bytes;
+                frame.base = written.base;
+            }
+        }
+    }
+
     /// Returns about how many bytes and entries the pack will have.
     pub(super) fn filled(&self) -> (u64, usize) {
         let waiting = self.segment.bytes() as u64 / LIKELY_RATIO;
@@ -161,6 +200,7 @@ impl Filler {
     pub(super) async fn finish(&mut self, now: Timestamp) -> Result<Option<Filled>, StoreError> {
         self.flush()?;
         let Some(pack) = self.pack.take() else { return Ok(None) };
+        let entries = pack.entry_count() as u64;
         let finish = move || pack.finish();
         let info = tokio::task::spawn_blocking(finish)
             .await
@@ -174,6 +214,7 @@ impl Filler {
             id,
             name: info.name.0,
             bytes: info.bytes,
+            entries,
             at: now,
             compacted: self.compacted,
         };

@@ -94,7 +94,9 @@ pub(super) fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
     fs::DirBuilder::new().mode(0o700).recursive(true).create(tmp).map_err(io("create", tmp))?;
     for entry in fs::read_dir(tmp).map_err(io("list", tmp))? {
         let path = entry.map_err(io("list", tmp))?.path();
-        fs::remove_file(&path).map_err(io("remove", &path))?;
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(io("remove", &path))?;
     }
     Ok(())
 }

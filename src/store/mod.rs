@@ -4,16 +4,22 @@
 //! catalogue) is held by types. Every failure is a [`StoreError`] that names the file.
 
 mod batch;
+mod blob;
 pub mod catalogue;
 pub mod check;
 pub mod compact;
 mod filler;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod lock;
 mod marker;
+mod moved;
 pub mod packs;
 mod places;
 pub mod prune;
 pub mod rebuild;
+pub mod repair;
+mod rewrite;
 mod segment;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +27,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use batch::{Batch, Committed, Identity, NewFrame, NewState, Received};
+pub use batch::{Batch, Committed, Identity, NewArtifacts, NewFrame, NewState, Received};
+pub use blob::BlobReader;
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
 use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
@@ -30,6 +37,9 @@ use packs::format::{FormatError, MAX_LEDGER_BYTES};
 pub use packs::{PackError, PackName, Packs};
 
 use crate::model::JobId;
+
+/// The key under which the catalogue keeps the address of the one server that the archive is of.
+pub const HOST_KEY: &str = "host";
 
 /// Why an archive cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +96,9 @@ pub enum StoreError {
     /// A frame refers to a base that the catalogue does not list.
     #[error("the catalogue lists no base {0}")]
     NoBase(u64),
+    /// A file refers to chunks that the catalogue does not list, or not of its length.
+    #[error("the catalogue does not list all chunks of {}", blake3::Hash::from_bytes(*.0))]
+    NoChunk([u8; 32]),
     /// A base that a frame needs cannot be read.
     #[error("the base {id} cannot be read")]
     Base {
@@ -105,7 +118,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Pack(source) | Self::Base { source, .. } => source.is_damage(),
-            Self::NoPack(_) | Self::NoBase(_) => true,
+            Self::NoPack(_) | Self::NoBase(_) | Self::NoChunk(_) => true,
             _ => false,
         }
     }
@@ -154,6 +167,12 @@ impl Store {
         Self::assemble(root, Access::Write, Some(lock)).await
     }
 
+    /// Returns an archive without a job for reading, where there is none at `root` yet. Touches no disk.
+    pub async fn empty(root: &Path) -> Result<Self, StoreError> {
+        let catalogue = Catalogue::empty(&root.join("catalogue.sqlite")).await?;
+        Ok(Self::of(root, catalogue, None))
+    }
+
     async fn assemble(
         root: &Path,
         access: Access,
@@ -170,14 +189,18 @@ impl Store {
         lock: Option<lock::Lock>,
     ) -> Result<Self, StoreError> {
         let catalogue = Catalogue::open(&root.join("catalogue.sqlite"), access).await?;
-        Ok(Self {
+        Ok(Self::of(root, catalogue, lock))
+    }
+
+    fn of(root: &Path, catalogue: Catalogue, lock: Option<lock::Lock>) -> Self {
+        Self {
             root: root.to_owned(),
             catalogue,
             packs: Packs::new(root.join("packs"), root.join("tmp")),
             places: Default::default(),
             bases: Default::default(),
             lock: lock.map(Arc::new),
-        })
+        }
     }
 
     /// Reads anew where packs and bases are, so that traces stored since can be read.
@@ -304,31 +327,6 @@ impl Store {
 
     fn name(&self, pack: u64) -> Result<PackName, StoreError> {
         self.places.name(pack).ok_or(StoreError::NoPack(pack))
-    }
-
-    /// Returns the newest document of a job as the server sent it, or `None` where the archive has none.
-    pub async fn document(&self, job: JobId) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((pack, offset, index)) = self.catalogue.document(job).await? else {
-            return Ok(None);
-        };
-        let name = self.name(pack)?;
-        let packs = self.packs.clone();
-        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
-            let footer = packs.footer(name)?;
-            let moved = || PackError::Damaged {
-                pack: name,
-                source: FormatError::Entry("no document is where the catalogue says"),
-            };
-            let entry = footer.entries.iter().find(|e| e.offset == offset).ok_or_else(moved)?;
-            let ledger = packs.read(name, entry, None)?;
-            let record = packs::ledger::records(&ledger).nth(index as usize).and_then(Result::ok);
-            // Packs that changed places hold other documents at the same places.
-            let own = record.filter(|r| r.job == job.0 && r.kind.is_listing()).ok_or_else(moved)?;
-            Ok(Some(own.bytes.to_vec()))
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
     }
 
     /// Closes the catalogue, so that nothing is left in its write-ahead log, and releases the lock.

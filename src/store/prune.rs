@@ -1,14 +1,14 @@
-//! Pruning: deleting packs that nothing refers to, left by a crash or superseded by compaction.
+//! Pruning: deleting what nothing refers to, left by a crash or superseded by compaction.
 //!
-//! Never runs by itself. What the catalogue lists and has not superseded is never touched, nor is anything that is
-//! not a pack by its name.
+//! Never runs by itself. A pack that is needed in part is rewritten without the rest; whole packs are deleted a time of
+//! grace after nothing refers to them. What is not a pack by its name is never touched.
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::packs::PackInfo;
-use super::{Store, StoreError, compact};
+use super::{Store, StoreError, compact, rewrite};
 
 /// How pruning is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,18 +31,29 @@ impl Default for PruneOptions {
 pub struct Pruned {
     /// Packs that the catalogue does not list.
     pub unlisted: Vec<PackInfo>,
-    /// Packs that compaction superseded, past their grace.
+    /// Packs that cannot be read and that nothing refers to.
+    pub unreadable: Vec<PackInfo>,
+    /// Packs that nothing refers to any more, past their grace.
     pub superseded: Vec<PackInfo>,
+    /// Packs needed in part: rewritten without the rest. They are deleted after their grace.
+    pub rewritten: Vec<PackInfo>,
+    /// Bytes in these that nothing needs.
+    pub spare_bytes: u64,
 }
 
 impl Pruned {
-    /// Returns the bytes of all of them.
+    /// Returns the packs that are deleted.
+    pub fn deleted(&self) -> impl Iterator<Item = &PackInfo> {
+        self.unlisted.iter().chain(&self.unreadable).chain(&self.superseded)
+    }
+
+    /// Returns the bytes of all that is deleted.
     pub fn bytes(&self) -> u64 {
-        self.unlisted.iter().chain(&self.superseded).map(|p| p.bytes).sum()
+        self.deleted().map(|p| p.bytes).sum()
     }
 }
 
-/// Deletes the packs that nothing refers to.
+/// Deletes the packs that nothing refers to, and rewrites those of which little is needed.
 ///
 /// # Panics
 ///
@@ -54,19 +65,59 @@ pub async fn prune(
 ) -> Result<Pruned, StoreError> {
     assert!(options.dry_run || store.lock.is_some(), "pruning needs a store opened for writing");
     let until = now.checked_sub(options.grace).unwrap_or(Timestamp::MIN);
+    let (parts, needed) = rewrite::parts(store).await?;
+    let rewritten = parts.iter().map(|p| PackInfo { name: p.pack.name, bytes: p.pack.bytes });
+    let mut pruned = Pruned {
+        unlisted: unlisted(store).await?,
+        unreadable: unreadable(store).await?,
+        rewritten: rewritten.collect(),
+        spare_bytes: parts.iter().map(|p| p.spare_bytes).sum(),
+        ..Pruned::default()
+    };
+    if !options.dry_run {
+        rewrite::rewrite(store, parts, &needed, now).await?;
+        let live = store.catalogue.log_packs().await?;
+        compact::supersede(store, &live, now).await?;
+        for pack in &pruned.unlisted {
+            store.packs.remove(pack.name)?;
+        }
+        for pack in &pruned.unreadable {
+            // The row first: a file without a row is found again, a row without a file is damage.
+            store.catalogue.forget_named(pack.name).await?;
+            store.packs.remove(pack.name)?;
+        }
+    }
     let superseded = store.catalogue.superseded(until).await?;
+    let superseded = superseded.into_iter().map(|(_, name, bytes)| PackInfo { name, bytes });
+    pruned.superseded = superseded.collect();
+    if !options.dry_run {
+        compact::delete_superseded(store, until).await?;
+    }
+    Ok(pruned)
+}
+
+/// Returns the packs that the catalogue does not list.
+async fn unlisted(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
     let listed: BTreeSet<_> =
         store.catalogue.packs().await?.into_iter().map(|(_, name, _)| name).collect();
     let mut unlisted = store.packs.list()?;
     unlisted.retain(|pack| !listed.contains(&pack.name));
     unlisted.sort_unstable_by_key(|pack| pack.name);
-    let superseded = superseded.into_iter().map(|(_, name, bytes)| PackInfo { name, bytes });
-    let pruned = Pruned { unlisted, superseded: superseded.collect() };
-    if !options.dry_run {
-        for pack in &pruned.unlisted {
-            store.packs.remove(pack.name)?;
+    Ok(unlisted)
+}
+
+/// Returns the packs that cannot be read and that nothing refers to: what they held is lost or was stored again.
+async fn unreadable(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
+    let Some(referenced) = store.catalogue.referenced_packs().await? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for pack in store.catalogue.log_packs().await? {
+        if !referenced.contains(&pack.id)
+            && matches!(store.packs.footer(pack.name), Err(e) if e.is_damage())
+        {
+            found.push(PackInfo { name: pack.name, bytes: pack.bytes });
         }
-        compact::delete_superseded(store, until).await?;
     }
-    Ok(pruned)
+    Ok(found)
 }

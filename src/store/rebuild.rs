@@ -1,24 +1,27 @@
 //! Rebuilding: a new catalogue out of the packs alone.
 //!
 //! Footers tell where frames and bases are, ledgers what the server said and what became of each job. What a row
-//! says follows from the job's document, which the caller reads: the store does not know GitLab's JSON. Where a walk
-//! of a job list stood is not recorded; the next sync lists again. Damage is named and passed over.
+//! says follows from the job's document, which the caller reads: the store does not know GitLab's JSON. Damage is named
+//! and passed over; where a pack is missing, how far capturing was is not believed and the next sync lists again.
 
+mod artifacts;
 mod notes;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::catalogue::{Access, BaseRow, Catalogue, FoundTrace, PackRow, Writes};
 use super::check::Damage;
 use super::compact::supersede;
+use super::packs::ledger::RecordKind;
 use super::packs::shapes::{Shapes, Sketch};
 use super::packs::{Footer, Kind, PackInfo};
 use super::{Frame, Store, StoreError, TraceId, check_marker, io, lock, packs, remove_leftovers};
-use crate::model::{Job, JobId};
+use crate::model::{Job, JobId, PipelineId, ProjectId};
 use notes::Replay;
 
 /// A job's document, read.
@@ -30,6 +33,8 @@ pub struct ParsedJob {
     pub artifacts: Option<String>,
     /// See [`crate::store::JobRow::digest`].
     pub digest: i64,
+    /// The pipeline that a bridge started; its project where the document names it, else that of the bridge.
+    pub downstream: Option<(Option<ProjectId>, PipelineId)>,
 }
 
 /// What was found in the packs.
@@ -53,17 +58,58 @@ struct Numbered {
     compacted: bool,
 }
 
+/// A catalogue that was made anew and stands beside the old one. Dropped, it leaves the old one as it is.
+#[derive(Debug)]
+pub struct Rebuilding {
+    store: Store,
+    path: PathBuf,
+    found: Rebuilt,
+}
+
+impl Rebuilding {
+    /// Returns the archive with the new catalogue, for reading.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns what was found.
+    pub fn found(&self) -> &Rebuilt {
+        &self.found
+    }
+
+    /// Puts the new catalogue in the place of the old one.
+    pub async fn put_in_place(self) -> Result<Rebuilt, StoreError> {
+        self.store.catalogue.close().await;
+        let root = &self.store.root;
+        fold_old(root).await;
+        put_in_place(root, &self.path)?;
+        Ok(self.found)
+    }
+}
+
 /// Makes the catalogue of the archive at `root` anew and puts it in the place of the old one.
 ///
-/// `parse` reads a job's document. The full-text index has to be made anew afterwards. Fails with
-/// [`StoreError::Locked`] beside a writer; the old catalogue stays until the new one is whole.
+/// As [`build`] and [`Rebuilding::put_in_place`]. The full-text index has to be made anew afterwards.
 pub async fn rebuild(
     root: &Path,
-    parse: impl Fn(&[u8]) -> Option<ParsedJob>,
+    parse: impl Fn(RecordKind, &[u8]) -> Option<ParsedJob>,
     now: Timestamp,
 ) -> Result<Rebuilt, StoreError> {
+    build(root, parse, now, |_, _| {}).await?.put_in_place().await
+}
+
+/// Makes a new catalogue of the archive at `root`, beside the old one.
+///
+/// `parse` reads the document of a job or bridge; `progress` is called with packs read and packs there are. Fails with
+/// [`StoreError::Locked`] beside a writer.
+pub async fn build(
+    root: &Path,
+    parse: impl Fn(RecordKind, &[u8]) -> Option<ParsedJob>,
+    now: Timestamp,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Rebuilding, StoreError> {
     check_marker(root)?;
-    let lock = lock::Lock::take(root, "rebuild", now)?;
+    let lock = lock::Lock::take(root, "jobvault rebuild", now)?;
     remove_leftovers(&root.join("tmp"))?;
     let path = root.join("tmp").join("catalogue.sqlite");
     let store = Store {
@@ -74,20 +120,34 @@ pub async fn rebuild(
         bases: Default::default(),
         lock: Some(std::sync::Arc::new(lock)),
     };
-    let mut rebuilt = Rebuilt::default();
-    let numbered = number(&store, &mut rebuilt)?;
-    find_traces(&store, &numbered, &mut rebuilt, now).await?;
+    let mut found = Rebuilt::default();
+    let numbered = number(&store, &mut found)?;
+    find_traces(&store, &numbered, &mut found, now).await?;
     let mut replay = Replay::new(&store, parse, now);
-    for pack in &numbered {
-        replay.pack(pack, &mut rebuilt).await?;
+    for (done, pack) in numbered.iter().enumerate() {
+        replay.pack(pack, &mut found).await?;
+        progress(done as u64 + 1, numbered.len() as u64);
     }
-    replay.finish().await?;
-    let sources: Vec<_> = store.catalogue.live_packs().await?;
-    let sources: Vec<_> = sources.into_iter().filter(|p| !p.compacted).collect();
-    supersede(&store, &sources, now).await?;
-    store.catalogue.close().await;
-    put_in_place(root, &path)?;
-    Ok(rebuilt)
+    // A pack that cannot be read leaves a gap, too.
+    if found.packs == store.packs.list()?.len() as u64 {
+        let there = numbered.iter().map(|pack| pack.id).collect();
+        for id in replay.missing(&there) {
+            let what = format!("pack number {id} is missing");
+            found.damaged.push(Damage { job: None, pack: None, what });
+        }
+    }
+    replay.finish(found.damaged.is_empty()).await?;
+    let live = store.catalogue.live_packs().await?;
+    supersede(&store, &live, now).await?;
+    Ok(Rebuilding { store, path, found })
+}
+
+/// Folds the write-ahead log of the old catalogue into it, so that it is whole until it is replaced.
+async fn fold_old(root: &Path) {
+    // One that cannot be opened has nothing to lose.
+    if let Ok(old) = Catalogue::open(&root.join("catalogue.sqlite"), Access::Write).await {
+        old.close().await;
+    }
 }
 
 /// Removes the write-ahead log of the old catalogue, which is not one of the new, and puts the new one in place.
@@ -142,6 +202,7 @@ async fn find_traces(
 ) -> Result<(), StoreError> {
     let mut bases: HashMap<[u8; 32], u64> = HashMap::new();
     let mut spare = highest_trace(store, numbered)? + 1;
+    // A base may stand in a later pack than what needs it: rewriting moves it on.
     for pack in numbered {
         let footer = store.packs.footer(pack.info.name)?;
         let rows = base_rows(store, pack, &footer, &mut bases, rebuilt)?;
@@ -149,12 +210,17 @@ async fn find_traces(
             id: pack.id,
             name: pack.info.name.0,
             bytes: pack.info.bytes,
+            entries: footer.entries.len() as u64,
             at: now,
             compacted: pack.compacted,
         };
         store.places.learn(std::iter::once((pack.id, pack.info.name)), &rows);
-        let writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        let mut writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
+        writes.artifacts.chunks = artifacts::chunks(pack.id, &footer);
         store.catalogue.write(&writes).await?;
+    }
+    for pack in numbered {
+        let footer = store.packs.footer(pack.info.name)?;
         let traces = traces(pack, &footer, &bases);
         rebuilt.traces += traces.len() as u64;
         store.catalogue.put_found(&traces, &mut spare).await?;
@@ -202,11 +268,17 @@ fn base_rows(
             offset: entry.offset,
             stored_bytes: entry.stored_bytes,
             raw_bytes: entry.raw_bytes,
-            project: 0,
+            project: project_of(footer, &entry.hash),
             sketch: sketch.encode(),
         });
     }
     Ok(rows)
+}
+
+/// Returns the project of the logs that a base was made of, whose frames stand beside it; 0 where none does.
+fn project_of(footer: &Footer, base: &[u8; 32]) -> u64 {
+    let frame = footer.entries.iter().find(|e| e.base.as_ref() == Some(base));
+    frame.map_or(0, |frame| frame.place.project)
 }
 
 /// Puts the frames of a pack together to traces. One that is not whole is left out.

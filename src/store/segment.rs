@@ -3,14 +3,19 @@
 //! Waiting makes it possible that a base is put together out of several logs, and that frames with the same base
 //! are compressed one after another. Bounded by the caller, who flushes at [`Segment::bytes`].
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::packs::base::{Bases, Growing, Known, Likeness};
-use super::packs::codec::Payload;
+use super::packs::codec::{Payload, put_payload};
 use super::packs::encoders::Encoders;
 use super::packs::shapes::{Shapes, Sketch};
 use super::packs::{Entry, FramePlace, Kind, PackError, PackWriter};
 use super::{StoreError, TraceId};
+
+/// Room for what a payload has beside its text: a byte for most frames, and there are about eight in a megabyte.
+const ROOM_BYTES: usize = 64 * 1024;
 
 /// A frame that waits.
 struct Waiting {
@@ -18,17 +23,33 @@ struct Waiting {
     index: usize,
     raw_bytes: u64,
     hash: [u8; 32],
-    payload: Payload,
+    /// Its payload in the segment's buffer.
+    payload: Range<usize>,
+    /// Where in the buffer the text of its lines begins.
+    body_at: usize,
     shapes: Shapes,
 }
 
-impl Likeness for Waiting {
+impl Waiting {
+    /// Returns its payload out of the segment's buffer.
+    fn payload_in<'a>(&self, buffer: &'a [u8]) -> Payload<'a> {
+        Payload::of(buffer, self.payload.clone(), self.body_at)
+    }
+}
+
+/// A frame that waits, beside the buffer that holds it.
+struct Piece<'a> {
+    frame: &'a Waiting,
+    payloads: &'a [u8],
+}
+
+impl Likeness for Piece<'_> {
     fn body(&self) -> &[u8] {
-        self.payload.body()
+        &self.payloads[self.frame.body_at..self.frame.payload.end]
     }
 
     fn shapes(&self) -> &Shapes {
-        &self.shapes
+        &self.frame.shapes
     }
 }
 
@@ -59,21 +80,30 @@ pub(super) struct NewBase {
 }
 
 /// Frames that wait, in the order in which they will stand.
-#[derive(Default)]
 pub(super) struct Segment {
     frames: Vec<Waiting>,
+    /// The frames' payloads, one after another. Kept from one segment to the next: as many pieces, given back in
+    /// another order than they were taken, the same bytes cost twice their memory.
+    payloads: Vec<u8>,
     bytes: usize,
 }
 
 impl Segment {
+    /// Makes room for about `bytes` bytes of logs; the memory is taken as they come.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { frames: Vec::new(), payloads: Vec::with_capacity(bytes + ROOM_BYTES), bytes: 0 }
+    }
+
     /// Takes in a frame of a trace. Its number is `index`; `place` is what the footer will say.
     pub(super) fn push(&mut self, raw: &[u8], place: FramePlace, index: usize) -> [u8; 32] {
-        let payload = Payload::new(raw);
-        let shapes = Shapes::of(payload.body());
+        let begin = self.payloads.len();
+        let body_at = put_payload(&mut self.payloads, raw);
+        let payload = begin..self.payloads.len();
+        let shapes = Shapes::of(&self.payloads[body_at..]);
         let hash = *blake3::hash(raw).as_bytes();
         self.bytes += raw.len();
         let raw_bytes = raw.len() as u64;
-        self.frames.push(Waiting { place, index, raw_bytes, hash, payload, shapes });
+        self.frames.push(Waiting { place, index, raw_bytes, hash, payload, body_at, shapes });
         hash
     }
 
@@ -88,6 +118,8 @@ impl Segment {
     pub(super) fn forget(&mut self, trace: TraceId) {
         self.frames.retain(|f| f.place.trace != trace.0);
         self.bytes = self.frames.iter().map(|f| f.raw_bytes as usize).sum();
+        // It came last.
+        self.payloads.truncate(self.frames.last().map_or(0, |f| f.payload.end));
     }
 
     /// Returns how many bytes wait.
@@ -109,11 +141,14 @@ impl Segment {
         content: impl Fn(&mut PackWriter, u64) -> Result<Vec<u8>, StoreError>,
     ) -> Result<(Vec<Written>, Vec<NewBase>), StoreError> {
         let frames = std::mem::take(&mut self.frames);
+        let mut payloads = std::mem::take(&mut self.payloads);
         self.bytes = 0;
         let mut choices: Vec<Option<u64>> = Vec::with_capacity(frames.len());
         let max_bytes = encoders.effort().base_bytes;
         for log in frames.chunk_by(|a, b| a.place.trace == b.place.trace) {
-            choices.extend(bases.choose(log[0].place.project, log, max_bytes));
+            let pieces: Vec<_> =
+                log.iter().map(|frame| Piece { frame, payloads: &payloads }).collect();
+            choices.extend(bases.choose(log[0].place.project, &pieces, max_bytes));
         }
         let mut growing: HashMap<u64, Growing> =
             bases.take_growing().into_iter().map(|g| (g.id, g)).collect();
@@ -124,10 +159,13 @@ impl Segment {
             base.is_base()
         });
         let new = write_bases(&growing, bases, encoders, pack)?;
-        let stored = encode(&frames, &choices, encoders, |id| match growing.get(&id) {
-            Some(base) => Ok(base.content.clone()),
-            None => content(pack, id),
+        let whole: Vec<_> = frames.iter().map(|frame| frame.payload_in(&payloads)).collect();
+        let stored = encode(&whole, &mut choices, encoders, |id| match growing.get(&id) {
+            Some(base) => Ok(Cow::Borrowed(&base.content[..])),
+            None => content(pack, id).map(Cow::Owned),
         })?;
+        payloads.clear();
+        self.payloads = payloads;
         let mut written = Vec::with_capacity(frames.len());
         for ((frame, stored), base) in frames.iter().zip(stored).zip(choices) {
             let entry = Entry {
@@ -178,27 +216,32 @@ fn write_bases(
     Ok(new)
 }
 
-/// Compresses all frames, those of one base after another.
-fn encode(
-    frames: &[Waiting],
-    choices: &[Option<u64>],
+/// Compresses the payloads of all frames, those of one base after another.
+fn encode<'a>(
+    payloads: &[Payload<'_>],
+    choices: &mut [Option<u64>],
     encoders: &mut Encoders,
-    mut content: impl FnMut(u64) -> Result<Vec<u8>, StoreError>,
+    mut content: impl FnMut(u64) -> Result<Cow<'a, [u8]>, StoreError>,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
-    let mut order: Vec<usize> = (0..frames.len()).collect();
+    let mut order: Vec<usize> = (0..payloads.len()).collect();
     order.sort_by_key(|at| choices[*at]);
-    let mut stored = vec![Vec::new(); frames.len()];
+    let mut stored = vec![Vec::new(); payloads.len()];
     for at in order {
+        if let Some(id) = choices[at]
+            && encoders.with_base(id).is_none()
+        {
+            match content(id) {
+                Ok(base) => encoders.add_base(id, &base).map_err(compress)?,
+                // What is new must not depend on what is damaged, nor be kept out by it.
+                Err(e) if e.is_damage() => choices[at] = None,
+                Err(e) => return Err(e),
+            }
+        }
         let encoder = match choices[at] {
             None => encoders.alone(),
-            Some(id) => {
-                if encoders.with_base(id).is_none() {
-                    encoders.add_base(id, &content(id)?).map_err(compress)?;
-                }
-                encoders.with_base(id).expect("it was just made")
-            }
+            Some(id) => encoders.with_base(id).expect("it was just made"),
         };
-        stored[at] = encoder.encode(frames[at].payload.bytes()).map_err(compress)?;
+        stored[at] = encoder.encode_frame(payloads[at]).map_err(compress)?;
     }
     Ok(stored)
 }

@@ -3,12 +3,15 @@
 //! What GitLab's rules forbid is said in plain words. Erasing takes an [`Erasure`], which there is only for a job whose
 //! trace the archive holds, whole and verified.
 
+mod refusal;
+
 use anyhow::Context;
 use jobvault_index::Index;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{digest, item};
 use super::run::Run;
+use super::walk::Round;
 use super::writer::{Listed, Message};
 use super::{HOST_KEY, Options, begin, written};
 use crate::gitlab::{self, Client, JobVariable, ProjectRef, Received};
@@ -16,22 +19,21 @@ use crate::model::{Artifact, Job, JobId, ProjectId, Status, TraceState};
 use crate::store::catalogue::ProjectRow;
 use crate::store::{JobRow, NewState, Store};
 
-/// The `file_type` of the log among a job's files.
-const TRACE_FILE_TYPE: &str = "trace";
+pub use refusal::Refusal;
 
 /// Why a job was not acted upon.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
     /// GitLab's rules do not allow it, for the reason given.
-    #[error("job {job} cannot be {done}: {reason}")]
+    #[error("job {job} cannot be {done}: {refusal}")]
     NotAllowed {
         /// The job.
         job: JobId,
         /// What was to be done, as a participle.
         done: &'static str,
-        /// Why not, in words.
-        reason: String,
+        /// Why not.
+        refusal: Refusal,
     },
     /// The archive does not hold what would be erased.
     #[error("job {job} is not erased: {reason}")]
@@ -40,9 +42,22 @@ pub enum ActError {
         job: JobId,
         /// What is missing.
         reason: String,
+        /// Files are missing, and not the log.
+        artifacts: bool,
     },
-    /// The request failed otherwise.
-    #[error("job {job} may not have been {done}")]
+    /// The request did not come to the server.
+    #[error("job {job} was not {done}")]
+    NotSent {
+        /// The job.
+        job: JobId,
+        /// What was to be done, as a participle.
+        done: &'static str,
+        /// Why.
+        #[source]
+        source: gitlab::Error,
+    },
+    /// The request was sent, and the answer is none. It is not sent again, for it may have been heard.
+    #[error("it is not known whether job {job} was {done}")]
     Failed {
         /// The job.
         job: JobId,
@@ -54,30 +69,25 @@ pub enum ActError {
     },
 }
 
-/// Puts GitLab's refusal into plain words.
 fn explain(job: JobId, done: &'static str, source: gitlab::Error) -> ActError {
-    // Only GitLab's words tell one rule from another; an unknown one is passed on.
-    let rule = |message: &str| {
-        if message.contains("insufficient_scope") || message.contains("insufficient scope") {
-            "the token lacks the scope api".to_owned()
-        } else if message.contains("not erasable") {
-            "it still runs, is locked as archived, or has neither log nor artifacts".to_owned()
-        } else if message.contains("not retryable") {
-            "only a job that has ended can be retried, and only once".to_owned()
-        } else if message.contains("Unplayable") {
-            "it is no manual or scheduled job that waits".to_owned()
-        } else {
-            format!("GitLab says: {message}")
-        }
-    };
-    let reason = match &source {
-        gitlab::Error::Forbidden { message, .. } => rule(message),
-        gitlab::Error::Refused { message, .. } => rule(message),
-        gitlab::Error::NotFound { .. } => "there is no such job for this token".to_owned(),
-        gitlab::Error::Unauthorized { .. } => "the token is refused".to_owned(),
-        _ => return ActError::Failed { job, done, source },
-    };
-    ActError::NotAllowed { job, done, reason }
+    match Refusal::of(&source) {
+        Some(refusal) => ActError::NotAllowed { job, done, refusal },
+        None if is_unsent(&source) => ActError::NotSent { job, done, source },
+        None => ActError::Failed { job, done, source },
+    }
+}
+
+fn is_unsent(error: &gitlab::Error) -> bool {
+    use gitlab::Error::{Connect, Options, RateLimited, Redirect, Spent, Tls};
+    matches!(
+        error,
+        Connect { .. }
+            | Tls { .. }
+            | RateLimited { .. }
+            | Options { .. }
+            | Spent { .. }
+            | Redirect { .. }
+    )
 }
 
 /// Cancels a job and returns it as GitLab answered. One that has ended stays as it is.
@@ -90,7 +100,7 @@ pub async fn cancel(
     project: &ProjectRef,
     job: JobId,
 ) -> Result<Received<Job>, ActError> {
-    client.cancel(project, job).await.map_err(|e| explain(job, "cancelled", e))
+    client.cancel(project, job).await.map_err(|e| explain(job, "canceled", e))
 }
 
 /// Retries a job and returns the new one as GitLab answered.
@@ -152,7 +162,7 @@ impl Erasure {
 
     /// Returns the files besides the log that go with it, none of which the archive is known to hold.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
-        self.job.artifacts.iter().filter(|a| a.file_type.as_deref() != Some(TRACE_FILE_TYPE))
+        self.job.files()
     }
 }
 
@@ -171,9 +181,34 @@ pub async fn erase(
     let files = erasure.artifacts().count();
     if artifacts == Artifacts::Keep && files > 0 {
         let reason = format!("the archive does not hold its artifacts ({files} files)");
-        return Err(ActError::NotHeld { job, reason });
+        return Err(ActError::NotHeld { job, reason, artifacts: true });
     }
     client.erase(erasure.project, job).await.map_err(|e| explain(job, "erased", e))
+}
+
+/// Writes down a job as GitLab answered after an erasure, so that the archive knows of it without another listing.
+///
+/// # Errors
+///
+/// As every writing.
+pub async fn record(
+    store: &Store,
+    index: &mut Index,
+    client: &Client,
+    options: Options,
+    received: Received<Job>,
+) -> anyhow::Result<()> {
+    let (run, inbox) = begin(store, index, client, options, &CancellationToken::new()).await?;
+    let noting = async {
+        let Some(row) = store.catalogue().job(received.value.id).await? else { return Ok(()) };
+        let projects = store.catalogue().projects().await?;
+        if let Some(project) = projects.into_iter().find(|project| project.id == row.project) {
+            let (listed, _) = run.decide(&project, vec![received], &mut Round::default()).await?;
+            run.send(Message::Jobs { project, listed }).await;
+        }
+        Ok(())
+    };
+    written(&run, inbox, index, noting).await
 }
 
 /// Archives a job anew, verifies what the archive holds, and gives leave to erase it. Nothing is erased yet.
@@ -195,11 +230,11 @@ pub async fn prepare_erase(
     store.set_meta(super::HOST_KEY, &run.options.host).await?;
     let stats = run.finish(false, std::time::Duration::ZERO)?;
     if let Some(failure) = stats.failed.into_iter().next() {
-        return Err(ActError::NotHeld { job, reason: failure.reason }.into());
+        return Err(ActError::NotHeld { job, reason: failure.reason, artifacts: false }.into());
     }
     if !received.is_finished() {
         let reason = "it has not ended".to_owned();
-        return Err(ActError::NotHeld { job, reason }.into());
+        return Err(ActError::NotHeld { job, reason, artifacts: false }.into());
     }
     let row = store.catalogue().job(job).await?.context("read the job from the archive")?;
     let trace_bytes = verified(store, &row, &received).await?;
@@ -243,7 +278,7 @@ async fn put(run: &Run, project: &ProjectRow, received: Received<Job>, row: Opti
 
 /// Reads the trace back and returns its length, `None` if the job has none.
 async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Option<u64>> {
-    let refuse = |reason: String| ActError::NotHeld { job: job.id, reason };
+    let refuse = |reason: String| ActError::NotHeld { job: job.id, reason, artifacts: false };
     let announced = job.trace_size();
     let Some(id) = row.trace else {
         let none = matches!(row.state, TraceState::NoLog | TraceState::Erased);
@@ -264,8 +299,8 @@ async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Opti
     let reading = store.clone();
     let hash = tokio::task::spawn_blocking(move || {
         let mut hasher = blake3::Hasher::new();
-        for frame in &trace.frames {
-            hasher.update(&reading.read_frame(frame)?);
+        for frame in 0..trace.frames.len() {
+            hasher.update(&reading.read_piece(&trace, frame)?);
         }
         anyhow::Ok((*hasher.finalize().as_bytes() == trace.hash).then_some(trace.raw_bytes))
     });

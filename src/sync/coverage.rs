@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::run::RATE_KEY;
 use super::schedule::forecast;
 use crate::model::{ProjectId, TraceState};
 use crate::store::Store;
@@ -124,15 +125,30 @@ pub async fn estimate(
         return Ok(Estimate { lost_before: Some(0), ..Estimate::default() });
     }
     let deadlines = catalogue.deadlines(counted, now).await?;
-    let rate = catalogue.fetch_rate().await?;
+    let recorded = catalogue.meta(RATE_KEY).await?.and_then(|text| text.parse().ok());
+    let rate = match recorded.filter(|rate: &f64| rate.is_finite() && *rate > 0.0) {
+        Some(rate) => Some(rate),
+        // A first sync that has not come to write one down.
+        None => catalogue.fetch_rate().await?,
+    };
+    Ok(foretell(waiting, deadlines, rate, now))
+}
+
+/// Foretells what becomes of `waiting` jobs, of which some have `deadlines`, soonest first, at `rate` jobs a second.
+fn foretell(
+    waiting: u64,
+    deadlines: Vec<Timestamp>,
+    rate: Option<f64>,
+    now: Timestamp,
+) -> Estimate {
     let took = rate.and_then(|rate| SignedDuration::try_from_secs_f64(waiting as f64 / rate).ok());
-    Ok(Estimate {
+    Estimate {
         waiting,
         rate,
         done_at: took.and_then(|took| now.checked_add(took).ok()),
         next_loss: deadlines.first().copied(),
         lost_before: rate.map(|rate| forecast(deadlines.into_iter(), rate, now).lost),
-    })
+    }
 }
 
 /// Puts together what differs only by numbers in its reason.
@@ -156,7 +172,7 @@ fn lines(rows: Vec<CoverageRow>) -> Vec<Line> {
 }
 
 /// Puts `#` in the place of numbers of more than three digits, and of all where sizes are compared; a status stays.
-fn without_numbers(reason: &str) -> String {
+pub(super) fn without_numbers(reason: &str) -> String {
     let sizes = reason.contains(" bytes");
     let mut out = String::with_capacity(reason.len());
     let mut digits = String::new();
@@ -201,6 +217,25 @@ mod tests {
         ] {
             assert_eq!(Standing::of(&row(state, "", finished, 1)), standing, "{state}");
         }
+    }
+
+    #[test]
+    fn a_forecast_counts_what_is_lost_before_its_turn() {
+        let now = Timestamp::UNIX_EPOCH;
+        let at = |seconds| now + SignedDuration::from_secs(seconds);
+        // One a second: the turns are after 1, 2, 3 seconds. One of the two due at 1 is lost.
+        let estimate = foretell(10, vec![at(1), at(1), at(2), at(60)], Some(1.0), now);
+        assert_eq!((estimate.lost_before, estimate.done_at), (Some(1), Some(at(10))));
+        assert_eq!(estimate.next_loss, Some(at(1)));
+        let slow = foretell(10, vec![at(1), at(1), at(2), at(60)], Some(0.05), now);
+        assert_eq!((slow.lost_before, slow.done_at), (Some(3), Some(at(200))));
+        let unknown = foretell(10, vec![at(5)], None, now);
+        assert_eq!(
+            (unknown.lost_before, unknown.done_at, unknown.next_loss),
+            (None, None, Some(at(5)))
+        );
+        let never = foretell(u64::MAX, Vec::new(), Some(1e-300), now);
+        assert_eq!(never.done_at, None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::queue::{Held, Item};
-use crate::model::{Job, ProjectId, Status, TraceState};
+use crate::model::{Job, PipelineId, ProjectId, Status, TraceState};
 use crate::store::{JobRow, NewState, TraceId};
 
 /// How soon a job that waits for a person or a time is looked at again, at the earliest.
@@ -50,7 +50,7 @@ pub(super) fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decisio
         let skipped = || state(TraceState::NoLog, "skipped: it never ran", None, 0);
         return if settled { Decision::default() } else { Decision::become_(skipped()) };
     }
-    if !status.is_finished() {
+    if !job.is_finished() {
         let (next_at, reason) = (look_again(job, &status, now), format!("not finished: {status}"));
         let known = row.is_some_and(|r| r.next_at.is_some() && r.reason == reason);
         return match known {
@@ -186,4 +186,9 @@ pub(super) fn digest(job: &Job) -> i64 {
     );
     let hash = blake3::hash(said.as_bytes());
     i64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+/// The same of a bridge, which also says what it started.
+pub(super) fn bridge_digest(job: &Job, downstream: Option<PipelineId>) -> i64 {
+    digest(job) ^ downstream.map_or(0, |id| id.0 as i64)
 }

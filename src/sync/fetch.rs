@@ -45,6 +45,7 @@ impl Run {
                 () = self.stop.cancelled() => return,
             };
             let Some(item) = item else { return };
+            self.note_begun();
             self.fetch_one(item).await;
             if self.is_spent() {
                 return self.stop.cancelled().await;
@@ -87,6 +88,7 @@ impl Run {
             Outcome::Stopped => return self.queue.put_back(item, self.server_now()),
         }
         self.queue.done(job);
+        self.note_done();
     }
 
     async fn attempt(&self, item: &Item) -> Outcome {
@@ -111,20 +113,18 @@ impl Run {
         }
     }
 
-    /// Tells a job that is gone from one that has no log, which the documentation gives the same answer.
+    /// Tells a job that is gone from one that has no log, which the documentation gives the same answer. No log is
+    /// judged as an empty one, which is what other servers send for it.
     async fn without_trace(&self, item: &Item) -> Outcome {
         let held = item.held.is_some();
         let Some(job) = self.ask(self.client.job(item.project, item.job)).await else {
             return Outcome::Stopped;
         };
         match job {
-            Ok(_) if held => {
-                Outcome::State(TraceState::Archived, "no longer served upstream".to_owned())
+            Ok(_) => {
+                let empty = TraceHead { bytes: 0, hash: blake3::hash(b"") };
+                Outcome::Fetched(Spool::new(&self.store.tmp_dir()), empty)
             }
-            Ok(_) if item.erased => {
-                Outcome::State(TraceState::Erased, "erased before it was captured".to_owned())
-            }
-            Ok(_) => Outcome::State(TraceState::NoLog, "the server has no log of it".to_owned()),
             Err(gitlab::Error::NotFound { .. }) if held => {
                 Outcome::State(TraceState::Archived, "deleted upstream".to_owned())
             }

@@ -4,6 +4,7 @@
 //! fetchers fetch, one writer writes. One bad job never stops the others: it is counted, named and tried again.
 
 pub mod act;
+pub mod artifacts;
 pub mod coverage;
 mod decide;
 mod fetch;
@@ -14,8 +15,11 @@ mod permits;
 mod pipelines;
 mod plan;
 mod queue;
+mod rate;
+mod rebuild;
 mod refill;
 mod reindex;
+mod repair;
 mod run;
 mod schedule;
 mod scope;
@@ -36,10 +40,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gitlab::Client;
 use crate::model::ProjectId;
+pub use crate::store::HOST_KEY;
 use crate::store::Store;
-pub use options::{Everything, Options};
-pub use plan::{Planned, plan};
+pub use options::{ARTIFACT_LIMIT, Everything, Options, REPORT_LIMIT};
+pub use plan::{Plan, Planned, plan};
+pub use rebuild::{Rebuilding, rebuild};
 pub use reindex::{catch_up, merge, reindex};
+pub use repair::{Repaired, repair};
 use run::Run;
 use scope::Listed;
 pub use stats::{Failure, Progress, SyncStats};
@@ -48,8 +55,10 @@ use writer::{Message, Writer};
 
 /// Messages that wait for the writer; more make the fetchers wait.
 const INBOX: usize = 16;
-/// The key under which the catalogue keeps the address of the one server that the archive is of.
-pub const HOST_KEY: &str = "host";
+/// How often progress is told.
+const PROGRESS_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+/// The rate of fetching is written down after so many of those: every half minute.
+const RATE_TICKS: u64 = 150;
 
 /// Syncs what `options` name into the archive; `progress` is called now and then.
 ///
@@ -157,11 +166,16 @@ async fn work(run: &Arc<Run>, listed: &mut Listed) -> anyhow::Result<()> {
             filled
         }
     });
+    let artifacts = artifacts::spawn(run);
     run.walk_all(projects).await;
     let apart = run.walk_apart().await;
     run.queue.close();
     while fetchers.join_next().await.is_some() {}
+    run.record_rate().await;
+    // Whatever else went wrong, nothing that holds the archive's lock is left running.
+    let fetched = artifacts.finish(run).await;
     refilling.await.context("the queue's filling died")??;
+    fetched?;
     apart
 }
 
@@ -185,9 +199,12 @@ pub struct OtherHost {
 }
 
 async fn report(run: Arc<Run>, progress: impl Fn(Progress)) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
-    loop {
+    let mut tick = tokio::time::interval(PROGRESS_EVERY);
+    for ticks in 1u64.. {
         tick.tick().await;
         progress(run.progress());
+        if ticks % RATE_TICKS == 0 {
+            run.record_rate().await;
+        }
     }
 }

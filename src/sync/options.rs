@@ -3,9 +3,14 @@
 use jiff::Timestamp;
 
 use crate::gitlab::{GroupRef, ProjectRef};
+use crate::model::ArtifactMode;
 
 /// Requests under way at once unless the options say otherwise.
 const CONCURRENCY: usize = 8;
+/// Archives are kept up to this length unless the options say otherwise: the limit of gitlab.com.
+pub const ARTIFACT_LIMIT: u64 = 1 << 30;
+/// Reports are kept up to this length unless the options say otherwise.
+pub const REPORT_LIMIT: u64 = 10 << 20;
 
 /// Which projects count as all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,12 @@ pub struct Options {
     pub since: Option<Timestamp>,
     /// Pipelines are walked for bridges, for what those start, and for what changed.
     pub pipelines: bool,
+    /// How much of artifacts is fetched.
+    pub artifacts: ArtifactMode,
+    /// Archives over this length are not kept, in bytes.
+    pub artifact_limit: u64,
+    /// Reports over this length are not kept by themselves, in bytes.
+    pub report_limit: u64,
     /// Requests under way at once, at most.
     pub concurrency: usize,
     /// The server's address as the archive records it.
@@ -62,6 +73,9 @@ impl Options {
             archived: false,
             since: None,
             pipelines: true,
+            artifacts: ArtifactMode::None,
+            artifact_limit: ARTIFACT_LIMIT,
+            report_limit: REPORT_LIMIT,
             concurrency: CONCURRENCY,
             host: host.into(),
             host_moved: false,

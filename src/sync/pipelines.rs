@@ -9,7 +9,7 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Failure;
-use super::decide::digest;
+use super::decide::bridge_digest;
 use super::run::Run;
 use super::walk::Round;
 use super::writer::{Bridged, Message};
@@ -267,7 +267,7 @@ impl Run {
                 let row = PipelineRow { id, project: to, updated_at: None, to_ask: true, apart };
                 pipelines.push((row, None));
             }
-            let digest = digest(job) ^ downstream.map_or(0, |(_, id)| id.0 as i64);
+            let digest = bridge_digest(job, downstream.map(|(_, id)| id));
             let row = rows.get(&job.id);
             if row.is_none_or(|row| row.digest != digest) {
                 let new = row.is_none();

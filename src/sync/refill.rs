@@ -34,6 +34,7 @@ impl Run {
                 patient: self.options.patient,
                 now,
                 threatened: true,
+                below: None,
                 limit: AT_ONCE,
             };
             let threatened = self.store.catalogue().backlog(&wanted).await?;

@@ -1,5 +1,7 @@
 //! Bringing the index up to the packs: after a crash what is missing, after its loss everything.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use jobvault_index::{self as index, Index};
 
@@ -46,13 +48,54 @@ pub async fn reindex(
     store: &Store,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<(Index, u64)> {
-    let dir = store.index_dir();
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir).with_context(|| format!("remove {}", dir.display()))?;
-    }
+    let count = build_beside(store, progress).await?;
+    put_in_place(store)?;
+    Ok((Index::open(&store.index_dir())?, count))
+}
+
+/// Where an index is made before it takes the place of the old one.
+fn beside(store: &Store) -> PathBuf {
+    store.tmp_dir().join("index")
+}
+
+/// Makes the index anew beside the old one, which serves meanwhile; returns how many traces it holds.
+pub(super) async fn build_beside(
+    store: &Store,
+    progress: impl FnMut(u64, u64),
+) -> anyhow::Result<u64> {
+    let dir = beside(store);
+    remove(&dir)?;
     let mut index = Index::create(&dir).context("create the full-text index")?;
-    let count = add_after(store, &mut index, TraceId(0), progress).await?;
-    Ok((index, count))
+    add_after(store, &mut index, TraceId(0), progress).await
+}
+
+/// Takes the old index away. Stopped before the new one is in its place, there is none, which whoever searches is told.
+pub(super) fn set_aside(store: &Store) -> anyhow::Result<()> {
+    let (dir, aside) = (store.index_dir(), store.tmp_dir().join("old-index"));
+    remove(&aside)?;
+    match std::fs::rename(&dir, &aside) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("move {} aside", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts the index made beside in the place of the old one.
+pub(super) fn put_in_place(store: &Store) -> anyhow::Result<()> {
+    set_aside(store)?;
+    let dir = store.index_dir();
+    std::fs::rename(beside(store), &dir).with_context(|| format!("write {}", dir.display()))?;
+    remove(&store.tmp_dir().join("old-index"))
+}
+
+fn remove(dir: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("remove {}", dir.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn add_after(
@@ -95,8 +138,8 @@ fn add_trace(store: &Store, writer: &mut index::Writer, row: &TraceRow) -> anyho
     for document in row.documents() {
         let first = document.start as u32;
         let mut raw = Vec::new();
-        for frame in &row.frames[document] {
-            match store.read_frame(frame) {
+        for frame in document {
+            match store.read_piece(row, frame) {
                 Ok(bytes) => raw.extend(bytes),
                 Err(e) => {
                     tracing::warn!(job.id = %row.job, "Not indexed, a frame of job {}: {e}", row.job);

@@ -12,11 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::permits::Permits;
 use super::queue::Queue;
+use super::rate::Meter;
 use super::writer::Message;
 use super::{Failure, Options, Progress, SyncStats};
 use crate::gitlab::{self, Client};
 use crate::model::{ProjectId, TraceState};
 use crate::store::{Identity, Store};
+
+/// The key under which the catalogue keeps how many logs a second were fetched of late.
+pub(super) const RATE_KEY: &str = "fetch_rate";
 
 /// What is known of a project beside its row.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,7 @@ pub(super) struct Run {
     permits: Permits,
     writer: Mutex<Option<mpsc::Sender<Message>>>,
     stats: Mutex<SyncStats>,
+    meter: Mutex<Meter>,
     known: Mutex<HashMap<ProjectId, Known>>,
     hopeless: Mutex<Option<gitlab::Error>>,
     spent: AtomicBool,
@@ -72,6 +77,7 @@ impl Run {
             permits: Permits::new(options.concurrency, client.stats()),
             writer: Mutex::new(Some(writer)),
             stats: Mutex::default(),
+            meter: Mutex::default(),
             known: Mutex::default(),
             hopeless: Mutex::default(),
             spent: AtomicBool::default(),
@@ -124,6 +130,28 @@ impl Run {
         change(&mut lock(&self.stats));
     }
 
+    /// Takes note that there is something to fetch.
+    pub(super) fn note_begun(&self) {
+        lock(&self.meter).begin(Instant::now());
+    }
+
+    /// Takes note that a job was dealt with.
+    pub(super) fn note_done(&self) {
+        let waiting = self.queue.len();
+        lock(&self.meter).done(waiting, Instant::now());
+    }
+
+    /// Writes down how fast logs are fetched, for forecasts, where that is known.
+    pub(super) async fn record_rate(&self) {
+        let rate = lock(&self.meter).rate();
+        if let Some(rate) = rate
+            && let Err(e) = self.store.set_meta(RATE_KEY, &format!("{rate:.4}")).await
+        {
+            // A forecast is all that suffers; what is wrong with the disk is found by the writer.
+            tracing::debug!("The rate of fetching was not recorded: {e}");
+        }
+    }
+
     pub(super) fn count(&self, state: TraceState) {
         self.tally(|s| s.count(state));
     }
@@ -145,6 +173,11 @@ impl Run {
     /// Says which projects are walked in this run; only the first word counts.
     pub(super) fn synced(&self, projects: impl Iterator<Item = ProjectId>) {
         self.synced.get_or_init(|| projects.collect());
+    }
+
+    /// Returns the projects that are walked in this run.
+    pub(super) fn synced_projects(&self) -> Vec<ProjectId> {
+        self.synced.get().map(|synced| synced.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Returns whether a project is walked in this run.
@@ -206,10 +239,11 @@ impl Run {
 
     /// Stops the run where every further request would fail alike.
     pub(super) fn give_up_if_hopeless(&self, error: gitlab::Error) {
-        use gitlab::Error::{Connect, Tls, Unauthorized};
+        use gitlab::Error::{Connect, Io, Tls, Unauthorized};
         let hopeless = match &error {
             Unauthorized { token_accepted, .. } => !token_accepted,
-            Connect { .. } | Tls { .. } => true,
+            // What takes traces in is our own disk: it is full, or cannot be written.
+            Connect { .. } | Tls { .. } | Io(_) => true,
             _ => false,
         };
         if hopeless {
@@ -219,6 +253,11 @@ impl Run {
         }
     }
 
+    /// Returns whether the run stops because every further request would fail alike.
+    pub(super) fn is_given_up(&self) -> bool {
+        lock(&self.hopeless).is_some()
+    }
+
     /// Returns the account, or why the run was given up.
     pub(super) fn finish(
         &self,
@@ -226,7 +265,7 @@ impl Run {
         took: std::time::Duration,
     ) -> anyhow::Result<SyncStats> {
         if let Some(error) = lock(&self.hopeless).take() {
-            return Err(error).context("go on syncing");
+            return Err(error).context("the sync was given up");
         }
         let mut stats = std::mem::take(&mut *lock(&self.stats));
         let sent = self.client.stats();

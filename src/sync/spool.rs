@@ -10,8 +10,8 @@ use tempfile::SpooledTempFile;
 
 use crate::gitlab::TraceSink;
 
-/// A trace longer than this waits in a file.
-const MEMORY_BYTES: usize = 1024 * 1024;
+/// A trace longer than this waits in a file: some two dozen may wait at once.
+const MEMORY_BYTES: usize = 256 * 1024;
 
 /// A trace as it came.
 #[derive(Debug)]
@@ -29,6 +29,11 @@ impl Spool {
     pub(crate) fn rewind(&mut self) -> io::Result<&mut impl Read> {
         self.file.seek(SeekFrom::Start(0))?;
         Ok(&mut self.file)
+    }
+
+    /// Returns it for reading anywhere.
+    pub(crate) fn anywhere(&mut self) -> &mut (impl Read + Seek + Send) {
+        &mut self.file
     }
 
     /// Returns the last `len` bytes, fewer where there are fewer.

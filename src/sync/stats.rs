@@ -1,5 +1,7 @@
 //! What a sync did and how far it is, in numbers.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::model::{JobId, TraceState};
@@ -50,6 +52,9 @@ pub struct SyncStats {
     pub raw_bytes: u64,
     /// Bytes of packs written.
     pub stored_bytes: u64,
+    /// Jobs whose artifacts were dealt with, by what became of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub artifacts: BTreeMap<&'static str, u64>,
     /// Seconds it took.
     pub seconds: f64,
     /// Projects that were looked at to their end.
@@ -88,7 +93,8 @@ impl SyncStats {
     }
 
     /// Returns how many jobs were dealt with.
-    pub(super) fn done(&self) -> u64 {
+    #[must_use]
+    pub fn done(&self) -> u64 {
         self.archived + self.truncated + self.no_log + self.erased + self.forbidden + self.vanished
     }
 }

@@ -3,6 +3,7 @@
 //! Order of writes: pack, catalogue, index. It runs on a thread of its own, because compressing and tokenising
 //! take the processor.
 
+mod artifacts;
 mod listings;
 mod message;
 mod traces;
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use jobvault_index as index;
 use tokio::sync::mpsc;
 
+pub(super) use listings::artifacts;
 pub(super) use message::{Bridged, Listed, Message, WalkStep};
 
 use super::run::Run;
@@ -34,6 +36,10 @@ const INDEX_BYTES: u64 = 128 * 1024 * 1024;
 /// A batch is committed at this many listed jobs, each with its document in memory.
 const MAX_LISTED: usize = 2000;
 
+/// For so long after it is told to stop, traces that were fetched are still written; those left are fetched again by the
+/// next sync. A few of them may be large, and whoever stops a sync waits for a second at most.
+const LAST_WRITES: SignedDuration = SignedDuration::from_millis(400);
+
 /// The writer's state.
 pub(super) struct Writer {
     run: std::sync::Arc<Run>,
@@ -47,6 +53,8 @@ pub(super) struct Writer {
     text: trace::Plain,
     /// Jobs listed since the last commit.
     listed: usize,
+    /// When it was noticed that the sync stops.
+    stopped_at: Option<Timestamp>,
 }
 
 impl Writer {
@@ -66,6 +74,7 @@ impl Writer {
             through: TraceId(0),
             text: Default::default(),
             listed: 0,
+            stopped_at: None,
         })
     }
 
@@ -88,7 +97,21 @@ impl Writer {
         }
         self.commit().await?;
         self.commit_index()?;
+        if self.run.stop.is_cancelled() {
+            // Merges only save time, and whoever stops a sync does not wait for them.
+            return Ok(());
+        }
         self.index.finish().context("finish the full-text index")
+    }
+
+    /// Tells whether the sync was told to stop too long ago to write more traces.
+    fn is_late(&mut self, now: Timestamp) -> bool {
+        // What a budget of requests paid for is written, and so is what came before the server went away.
+        if !self.run.stop.is_cancelled() || self.run.is_spent() || self.run.is_given_up() {
+            return false;
+        }
+        let stopped_at = *self.stopped_at.get_or_insert(now);
+        now.duration_since(stopped_at) >= LAST_WRITES
     }
 
     async fn commit(&mut self) -> anyhow::Result<()> {
@@ -139,6 +162,10 @@ impl Writer {
                 self.put_bridges(&project, bridges, now)?;
                 self.put_pipelines(pipelines, now)?;
             }
+            Message::Fetched { item, .. } if self.is_late(now) => {
+                tracing::debug!(job = %item.job, "Left to the next sync");
+                self.run.tally(|s| s.pending += 1);
+            }
             Message::Fetched { item, spool, head } => {
                 let job = item.job;
                 self.put_trace(item, spool, head)
@@ -150,6 +177,12 @@ impl Writer {
             }
             Message::Gone { job, project, state, reason } => {
                 self.put_gone(job, project, (state, &reason), now)?;
+            }
+            Message::Artifacts(fetched) => {
+                let job = fetched.job;
+                self.put_artifacts(*fetched, now)
+                    .await
+                    .with_context(|| format!("store the artifacts of job {job}"))?;
             }
             Message::Synced(project) => self.batch.synced(project, now),
             Message::Flush(done) => {

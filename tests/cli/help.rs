@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "triage",
     "saved",
     "show",
+    "job",
     "export",
     "jobs",
     "status",
@@ -40,7 +41,7 @@ fn each_command_explains_itself() {
         assert!(help.stdout.contains("Usage: jobvault"), "{command}: {}", help.stdout);
         assert!(!help.stdout.contains("\n\n\n"), "{command}: {}", help.stdout);
     }
-    for command in ["sync", "search", "first", "last", "show", "export", "jobs"] {
+    for command in ["sync", "search", "first", "last", "show", "export", "job", "jobs"] {
         assert!(home.run(&[command, "-h"]).stdout.contains("Examples:\n"), "{command}");
     }
 }

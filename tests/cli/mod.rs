@@ -1,13 +1,19 @@
 //! The program itself, as far as it needs no server: wiring, texts, exit codes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod actions;
 mod archives;
+mod artifacts;
 mod export;
 mod help;
 mod mistakes;
 mod questions;
+mod scope;
 mod server;
 mod settings;
+mod show;
+mod tree;
+mod watch;
 
 use std::path::Path;
 use std::process::Output;

@@ -13,6 +13,7 @@ use jobvault::gitlab::read_job;
 use jobvault::store::catalogue::{Condition, Order};
 use jobvault::store::check::verify;
 use jobvault::store::compact::{CompactOptions, compact};
+use jobvault::store::packs::ledger::RecordKind;
 use jobvault::store::rebuild::{ParsedJob, rebuild};
 use jobvault::store::{CatalogueError, PackError, Store, StoreError};
 use serde_json::{Value, json};
@@ -94,7 +95,7 @@ async fn answers(root: &Path) -> Value {
     json!(answers)
 }
 
-fn parse(document: &[u8]) -> Option<ParsedJob> {
+fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
     Some(ParsedJob { job: read_job(document)?, ..ParsedJob::default() })
 }
 
@@ -233,7 +234,7 @@ async fn write_the_fixed_archives() {
     keep(archive.path(), "captured");
     fs::write(place(EXPECTED), serde_json::to_vec_pretty(&expected).unwrap()).unwrap();
     let store = Store::open_for_writing(archive.path(), "test", then()).await.unwrap();
-    let options = CompactOptions { grace: SignedDuration::ZERO, dry_run: false };
+    let options = CompactOptions { grace: SignedDuration::ZERO, ..CompactOptions::default() };
     compact(&store, options, then(), |_| {}).await.unwrap();
     store.close().await;
     keep(archive.path(), "compacted");

@@ -48,6 +48,18 @@ async fn another_host_that_refuses_is_named() {
 }
 
 #[tokio::test]
+async fn what_another_host_cannot_find_without_a_token_may_be_there() {
+    let (fake, client) = start(1);
+    let other = FakeGitLab::start(Data::default());
+    other.on("*", 99, Fault::json(404, "{\"message\":\"404 Project Not Found\"}"));
+    fake.on("job", 1, Fault::Redirect(301, format!("{}/api/v4/projects/1/jobs/1", other.url())));
+    assert_eq!(client.job(PROJECT, JobId(1)).await.unwrap().value.id, JobId(1));
+    fake.on("job", 99, Fault::Redirect(301, format!("{}/api/v4/projects/1/jobs/1", other.url())));
+    let error = client.job(PROJECT, JobId(1)).await.unwrap_err();
+    assert!(matches!(error, Error::Elsewhere { status: 404, .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn another_name_of_the_same_server_is_another_host() {
     let (fake, client) = start(1);
     let other = fake.url().replace("127.0.0.1", "localhost");

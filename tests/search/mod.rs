@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alive;
+mod bounds;
 mod damage;
 mod exact;
 mod questions;

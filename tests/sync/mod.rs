@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod actions;
+mod artifacts;
 mod coverage;
 mod pipelines;
 mod scope;

@@ -151,10 +151,9 @@ async fn a_dry_run_names_what_would_be_fetched_and_writes_nothing() {
     let projects = vec![jobvault::model::ProjectId(PROJECT).into()];
     let options = Options { projects, ..archive.options(&server) };
     let (store, client) = (archive.store().await, client(&server));
-    let mut planned = Vec::new();
-    let stop = Default::default();
-    let plan = jobvault::sync::plan(&store, &client, options, stop, |p| planned.push(p));
-    plan.await.unwrap();
+    let plan = jobvault::sync::plan(&store, &client, options, Default::default()).await.unwrap();
+    let planned = plan.jobs;
+    assert_eq!(plan.projects[&planned[0].project_id], "group/project");
     assert_eq!(planned.iter().map(|p| p.job.0).collect::<Vec<_>>(), [4]);
     assert_eq!(planned[0].bytes, Some(log(4).len() as u64));
     assert_eq!(server.count("trace"), 0);

@@ -61,12 +61,25 @@ async fn a_job_deleted_before_its_trace_was_fetched_has_vanished() {
 
 #[tokio::test]
 async fn a_404_for_the_trace_of_a_job_that_is_there_means_no_log() {
-    let server = FakeGitLab::start(server_with(1));
+    let mut data = server_with(1);
+    data.job_mut(PROJECT, 1).doc["artifacts"] = json!([]);
+    let server = FakeGitLab::start(data);
     server.on("trace", 1, Fault::json(404, "{\"message\":\"404 Not found\"}"));
     let archive = Archive::new();
     let stats = archive.sync(&server, "7").await.unwrap();
     assert_eq!(stats.no_log, 1);
     assert_eq!(archive.row(1).await.state, TraceState::NoLog);
+}
+
+#[tokio::test]
+async fn a_404_for_a_trace_that_the_server_announces_is_looked_at_again() {
+    let server = FakeGitLab::start(server_with(1));
+    server.on("trace", 1, Fault::json(404, "{\"message\":\"404 Not found\"}"));
+    let archive = Archive::new();
+    archive.sync(&server, "7").await.unwrap();
+    archive.sync(&server, "7").await.unwrap();
+    assert_eq!(archive.row(1).await.state, TraceState::Archived);
+    assert_eq!(archive.raw(1).await, log(1));
 }
 
 #[tokio::test]
@@ -142,6 +155,7 @@ async fn a_trace_of_many_frames_streams_through_a_file() {
 async fn a_job_of_unknown_status_is_looked_at_again_by_the_next_run() {
     let mut data = server_with(3);
     data.job_mut(PROJECT, 2).doc["status"] = json!("quarantined");
+    data.job_mut(PROJECT, 2).doc["finished_at"] = json!(null);
     let server = FakeGitLab::start(data);
     let archive = Archive::new();
     let stats = archive.sync(&server, "7").await.unwrap();
@@ -150,4 +164,27 @@ async fn a_job_of_unknown_status_is_looked_at_again_by_the_next_run() {
     server.data(|d| d.job_mut(PROJECT, 2).doc["status"] = json!("success"));
     assert_eq!(archive.sync(&server, "7").await.unwrap().archived, 1);
     assert_eq!(archive.raw(2).await, log(2));
+}
+
+#[tokio::test]
+async fn a_job_that_ended_with_an_unknown_status_is_archived_at_once() {
+    let mut data = server_with(3);
+    data.job_mut(PROJECT, 2).doc["status"] = json!("quarantined");
+    let server = FakeGitLab::start(data);
+    let archive = Archive::new();
+    let stats = archive.sync(&server, "7").await.unwrap();
+    assert_eq!((stats.archived, stats.pending), (3, 0));
+    assert_eq!(archive.raw(2).await, log(2));
+}
+
+#[tokio::test]
+async fn a_404_for_a_trace_whose_length_is_announced_is_tried_again() {
+    let mut data = server_with(1);
+    let trace = json!({"file_type": "trace", "size": log(1).len(), "filename": "job.log"});
+    data.job_mut(PROJECT, 1).doc["artifacts"] = json!([trace]);
+    let server = FakeGitLab::start(data);
+    server.on("trace", 2, Fault::json(404, "{\"message\":\"404 Not found\"}"));
+    let archive = Archive::new();
+    assert_eq!(archive.sync(&server, "7").await.unwrap().archived, 1);
+    assert_eq!(archive.raw(1).await, log(1));
 }

@@ -34,7 +34,7 @@ async fn rounds_fetch_what_is_new_until_the_watch_is_stopped() {
         }
     };
     let make = async || Ok(setup(&archive, &server, PROJECT));
-    watch(&store, &mut index, make, &reload, archive.stop.clone(), tell).await.unwrap();
+    watch(&store, &mut index, make, &reload, archive.stop.clone(), |_| {}, tell).await.unwrap();
     store.close().await;
     assert_eq!(rounds.iter().map(|r| r.0).collect::<Vec<_>>(), [20, 0, 1, 0]);
     assert_eq!((rounds[1].1, rounds[3].1), (1, 1), "an idle round is one request");
@@ -55,6 +55,7 @@ async fn a_server_that_is_away_is_reported_once_and_once_when_it_is_back() {
             Event::Round(_) => "round",
             Event::Away(_) => "away",
             Event::Back => "back",
+            Event::Reloaded => "reloaded",
             Event::Unusable(_) => "unusable",
         });
         if told.last() == Some(&"round") {
@@ -62,7 +63,7 @@ async fn a_server_that_is_away_is_reported_once_and_once_when_it_is_back() {
         }
     };
     let make = async || Ok(setup(&archive, &server, PROJECT));
-    watch(&store, &mut index, make, &reload, archive.stop.clone(), tell).await.unwrap();
+    watch(&store, &mut index, make, &reload, archive.stop.clone(), |_| {}, tell).await.unwrap();
     assert_eq!(told, ["away", "back", "round"]);
     assert_eq!(server.count("project"), 19);
 }
@@ -86,6 +87,7 @@ async fn the_configuration_is_read_again_when_asked_for_and_an_unusable_one_chan
         match event {
             Event::Round(stats) => rounds.push(stats.archived),
             Event::Unusable(_) => unusable += 1,
+            Event::Reloaded => return,
             other => panic!("{other:?}"),
         }
         // The wait of an hour ends at once.
@@ -94,6 +96,6 @@ async fn the_configuration_is_read_again_when_asked_for_and_an_unusable_one_chan
             stop.cancel();
         }
     };
-    watch(&store, &mut index, make, &reload, archive.stop.clone(), tell).await.unwrap();
+    watch(&store, &mut index, make, &reload, archive.stop.clone(), |_| {}, tell).await.unwrap();
     assert_eq!((unusable, rounds.first(), rounds.last()), (1, Some(&3), Some(&1)));
 }

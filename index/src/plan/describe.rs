@@ -4,11 +4,12 @@ use super::{Lookup, Place, Plan};
 use crate::query::Term;
 use crate::text::FOLDING;
 
-/// The most look-ups that are written out; what is beyond is told by its number.
+/// The most look-ups that are written out; what is beyond is left out, and marked.
 const MAX_SHOWN: usize = 24;
 
 /// Returns what is looked up for a term: words and pieces (`#`) of ids, with `*` where more may
-/// stand beside, `+` between what must be there together and `|` between alternatives.
+/// stand beside, `~` where case does not count, `+` between what must be there together and `|`
+/// between alternatives.
 ///
 /// The text may hold any character of the term.
 pub fn describe(term: &Term) -> String {
@@ -16,14 +17,29 @@ pub fn describe(term: &Term) -> String {
     let mut left = MAX_SHOWN;
     let mut text = String::new();
     write(&plan, false, &mut left, &mut text);
-    let lookups = plan.lookups();
-    if lookups > MAX_SHOWN {
-        text.push_str(&format!(" and {} more", lookups - MAX_SHOWN));
-    }
     text
 }
 
+/// Returns the look-up that alternatives stand for which differ in case alone.
+fn any_case(parts: &[Plan]) -> Option<Lookup> {
+    let Some((Plan::Lookup(first), others)) = parts.split_first() else { return None };
+    let same = |part: &Plan| match part {
+        Plan::Lookup(other) => {
+            (other.piece, other.place) == (first.piece, first.place)
+                && other.bytes.eq_ignore_ascii_case(&first.bytes)
+        }
+        _ => false,
+    };
+    let fold = || Lookup { fold: true, ..first.clone() };
+    (!others.is_empty() && others.iter().all(same)).then(fold)
+}
+
 fn write(plan: &Plan, nested: bool, left: &mut usize, text: &mut String) {
+    if let Plan::Or(parts) = plan
+        && let Some(lookup) = any_case(parts)
+    {
+        return write(&Plan::Lookup(lookup), nested, left, text);
+    }
     let (parts, joint) = match plan {
         Plan::All => return text.push_str("everything"),
         Plan::Lookup(lookup) => {
@@ -90,6 +106,9 @@ mod tests {
         assert!(text.contains("Zconnection") && text.contains(" + "), "{text}");
         assert!(text.contains("*xrefused"), "{text}");
         assert_eq!(described("/.*/"), "everything");
+        let folded = Query::parse(&["- fold -".to_owned()], Case::Ignore).unwrap();
+        let folded = describe(&folded.terms[0]);
+        assert!(folded.contains("~fold") && !folded.contains("FOLD"), "{folded}");
         let many: Vec<String> = (0..90).map(|n| format!("alternative_word{n:03}")).collect();
         let text = described(&format!("/{}/", many.join("|")));
         assert!(text.len() < 4000, "{text}");

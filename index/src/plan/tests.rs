@@ -140,3 +140,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn large_terms_have_small_plans() {
+    let words = |count: usize| (0..count).map(|n| format!("word{n}x")).collect::<Vec<_>>();
+    let alternatives = format!("({})", words(1000).join("|"));
+    for pattern in [
+        alternatives.clone(),
+        format!("{alternatives} {alternatives}"),
+        format!("(?i){alternatives}"),
+        format!("[a-z]{}", words(1000).join("[0-9a-f]")),
+        "(a|b)".repeat(2000),
+        "(aa?){500}".to_owned(),
+    ] {
+        assert!(regex(&pattern).lookups() <= MAX_LOOKUPS, "{}", &pattern[..40]);
+    }
+    let long = words(1500).join(" ");
+    assert!(long.len() > 10_000);
+    assert!(literal(&long).lookups() <= MAX_RUNS * (MAX_PIECES + MAX_PAIRS));
+    assert!(literal(&long.replace(' ', "")).lookups() <= MAX_LOOKUPS);
+    assert!(literal(&"ab".repeat(10_000)).lookups() <= MAX_LOOKUPS);
+    assert!(literal(&"k".repeat(10_000)).lookups() <= MAX_LOOKUPS);
+}

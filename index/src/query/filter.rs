@@ -35,6 +35,8 @@ pub enum FilterKey {
     Pipeline,
     /// The section a hit's line is in.
     Section,
+    /// A file in the job's artifacts archive.
+    Artifact,
     /// Why the job failed.
     Reason,
     /// The earliest time.
@@ -47,7 +49,7 @@ pub enum FilterKey {
 
 impl FilterKey {
     /// All keys, with their names.
-    pub const ALL: [(&'static str, FilterKey); 15] = [
+    pub const ALL: [(&'static str, FilterKey); 16] = [
         ("project", FilterKey::Project),
         ("job", FilterKey::Job),
         ("stage", FilterKey::Stage),
@@ -59,6 +61,7 @@ impl FilterKey {
         ("sha", FilterKey::Sha),
         ("pipeline", FilterKey::Pipeline),
         ("section", FilterKey::Section),
+        ("artifact", FilterKey::Artifact),
         ("reason", FilterKey::Reason),
         ("since", FilterKey::Since),
         ("until", FilterKey::Until),

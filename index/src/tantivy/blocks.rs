@@ -236,7 +236,9 @@ mod tests {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 33) as u8
         };
-        (0..len).map(|at| if at / BLOCK % 2 == 0 { (at / 100) as u8 } else { next() }).collect()
+        (0..len)
+            .map(|at| if (at / BLOCK).is_multiple_of(2) { (at / 100) as u8 } else { next() })
+            .collect()
     }
 
     proptest! {

@@ -48,7 +48,8 @@ pub struct Writer {
     terms: Field,
     pairs: Field,
     numbers: [Field; 3],
-    /// The tokens of one document, kept for its memory.
+    /// The tokens of one document, kept for its memory: the short ones, which are most, as numbers.
+    seen_short: HashSet<u64>,
     seen: HashSet<Vec<u8>>,
     /// The pairs of one document, a bit for each that there can be.
     seen_pairs: Vec<u64>,
@@ -86,6 +87,7 @@ impl Writer {
                     schema.get_field("trace")?,
                     schema.get_field("frame")?,
                 ],
+                seen_short: HashSet::default(),
                 seen: HashSet::default(),
                 seen_pairs: vec![0; (1 << u16::BITS) / 64],
             })
@@ -95,10 +97,14 @@ impl Writer {
     /// Adds a document. It may wait for the indexing thread.
     pub fn add(&mut self, document: Document<'_>) -> Result<(), Error> {
         self.seen.clear();
+        self.seen_short.clear();
         let mut engine_document = TantivyDocument::default();
         for_each_token(document.text, |token| {
-            if !self.seen.contains(token) {
-                self.seen.insert(token.to_vec());
+            let new = match short(token) {
+                Some(number) => self.seen_short.insert(number),
+                None => !self.seen.contains(token) && self.seen.insert(token.to_vec()),
+            };
+            if new {
                 engine_document.add_bytes(self.terms, token);
             }
         });
@@ -165,6 +171,14 @@ impl Writer {
     }
 }
 
+/// Returns a token of up to seven bytes as a number that no other token has.
+fn short(token: &[u8]) -> Option<u64> {
+    let mut bytes = [0; 8];
+    bytes.get_mut(..7)?.get_mut(..token.len())?.copy_from_slice(token);
+    bytes[7] = token.len() as u8;
+    Some(u64::from_le_bytes(bytes))
+}
+
 /// Puts segments together, the smallest first, to no more documents than one may have.
 fn groups(segments: &[SegmentMeta]) -> Vec<Vec<SegmentId>> {
     let mut groups: Vec<Vec<SegmentId>> = Vec::new();
@@ -220,5 +234,18 @@ fn remove_others(index: &Index, live: &[String]) {
             // One that stays only takes space until the next commit.
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn short_tokens_differ_as_numbers() {
+        let tokens: [&[u8]; 7] = [b"", b"\0", b"\0\0", b"a", b"a\0", b"abcdefg", b"abcdefh"];
+        let numbers: std::collections::HashSet<_> = tokens.map(short).into_iter().collect();
+        assert!(numbers.len() == tokens.len() && !numbers.contains(&None));
+        assert_eq!(short(b"abcdefgh"), None);
     }
 }

@@ -9,6 +9,12 @@ use crate::store::JobRow;
 
 /// The widest a name is shown, so that a heading stays one line.
 const MAX_NAME: usize = 50;
+/// What stands between the parts of a heading.
+const GAP: &str = "  ";
+/// Which part is the commit.
+const SHA: usize = 3;
+/// The mark, and a word that some commands put in front.
+const MARGIN: usize = 8;
 
 /// Sets off a text in the colour of a status.
 pub(in crate::cli) fn paint_status(out: &Out, status: &str, text: &str) -> String {
@@ -20,7 +26,8 @@ pub(in crate::cli) fn paint_status(out: &Out, status: &str, text: &str) -> Strin
     }
 }
 
-fn mark(status: &str) -> &'static str {
+/// Returns a status as one character.
+pub(in crate::cli) fn mark(status: &str) -> &'static str {
     match status {
         "success" => "✓",
         "failed" => "✗",
@@ -38,20 +45,34 @@ fn short(name: &str) -> String {
 /// Returns the heading of a job: one line, and its page on a second one.
 pub(in crate::cli) fn heading(out: &Out, job: &JobRow, now: Timestamp) -> [String; 2] {
     let mut parts = vec![
-        paint_status(out, &job.status, mark(&job.status)),
-        out.paint(Paint::Bold, short(&job.name)),
-        short(&job.project_path),
-        out.paint(Paint::Cyan, short(&job.git_ref)),
-        out.paint(Paint::Dim, sanitise(units::short_sha(&job.sha))),
-        format!("#{}", job.id),
+        (Some(Paint::Bold), short(&job.name)),
+        (None, short(&job.project_path)),
+        (Some(Paint::Cyan), short(&job.git_ref)),
+        (Some(Paint::Dim), sanitise(units::short_sha(&job.sha))),
+        (None, format!("#{}", job.id)),
     ];
-    if let Some(at) = job.finished_at.or(job.created_at) {
-        parts.push(out.paint(Paint::Dim, units::age(at, now)));
+    let needed = parts.len();
+    let age = job.finished_at.or(job.created_at).map(|at| units::age(at, now));
+    let took = job.duration.map(|seconds| format!("took {}", units::duration(seconds)));
+    parts.extend([age, took].into_iter().flatten().map(|text| (Some(Paint::Dim), text)));
+    // What matters least goes first where the line is short.
+    let columns = if out.is_terminal() { out.columns() } else { usize::MAX };
+    let width = |parts: &[(Option<Paint>, String)]| {
+        MARGIN + parts.iter().map(|(_, text)| GAP.len() + table::width(text)).sum::<usize>()
+    };
+    while parts.len() > needed && width(&parts) > columns {
+        parts.pop();
     }
-    if let Some(seconds) = job.duration {
-        parts.push(out.paint(Paint::Dim, format!("took {}", units::duration(seconds))));
+    if width(&parts) > columns {
+        parts.remove(SHA);
     }
-    [parts.join("  "), out.paint(Paint::Dim, sanitise(&job.web_url))]
+    let painted = parts.iter().map(|(paint, text)| match paint {
+        Some(paint) => out.paint(*paint, text),
+        None => text.clone(),
+    });
+    let mark = paint_status(out, &job.status, mark(&job.status));
+    let line: Vec<String> = std::iter::once(mark).chain(painted).collect();
+    [line.join(GAP), out.paint(Paint::Dim, sanitise(&job.web_url))]
 }
 
 /// Returns a job as one line for a pipe, its columns parted by tabs.

@@ -142,7 +142,9 @@ impl<'a> Printer<'a> {
         let parts: Vec<String> = time.into_iter().chain(section).collect();
         match parts.is_empty() {
             true => String::new(),
-            false => format!("{} ", self.out.paint(Paint::Dim, parts.join(" "))),
+            false => {
+                format!("{} ", self.out.paint(Paint::Dim, format!("[{}]", parts.join(" "))))
+            }
         }
     }
 

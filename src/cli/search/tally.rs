@@ -172,18 +172,23 @@ fn timeline(found: &Timeline, query: &Query, as_json: bool, out: &mut Out) -> an
     if found.summary.jobs == 0 {
         return Ok(());
     }
-    let mut rows =
-        vec![[found.unit.name(), "lines", "jobs", "runs", "share"].map(str::to_owned).to_vec()];
+    let heads = [found.unit.name(), "jobs", "of runs", "share", "lines"].map(str::to_owned);
+    let mut rows = vec![heads.to_vec()];
     rows.extend(found.buckets.iter().map(|bucket| {
         vec![
             label(found.unit, bucket),
-            bucket.lines.to_string(),
             bucket.jobs.to_string(),
             bucket.runs.to_string(),
             bucket.share().map_or(String::new(), percent),
+            bucket.lines.to_string(),
         ]
     }));
-    let align = [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right];
+    let mut align = vec![Align::Left, Align::Right, Align::Right, Align::Right, Align::Right];
+    if query.positive_terms() == 0 {
+        // There is no text whose lines could be counted.
+        align.pop();
+        rows.iter_mut().for_each(|row| row.truncate(align.len()));
+    }
     let lines = table::table(&rows, &align, |row, _, cell| match row {
         0 => out.paint(Paint::Bold, cell),
         _ => cell.to_owned(),

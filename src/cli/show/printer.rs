@@ -1,5 +1,7 @@
 //! A log to standard output, document by document, so that a large one needs little memory.
 
+use std::collections::BTreeSet;
+
 use super::range::{self, Selection};
 use crate::cli::output::{Out, OutputError, Paint};
 use crate::export::{self, Style, sanitise};
@@ -8,6 +10,8 @@ use crate::trace::{self, Line, Sections};
 
 /// Lines that a log with numbers is expected to stay under; more only widen the column.
 const NUMBER_WIDTH: usize = 5;
+/// Names of sections remembered for whoever named none of them.
+const MAX_SECTIONS: usize = 30;
 
 /// How a log is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(super) struct Printer<'a> {
     pub(super) timestamps: bool,
     /// Lines shown so far.
     pub(super) shown: u64,
+    /// Sections met, where one was asked for.
+    pub(super) sections: BTreeSet<String>,
 }
 
 impl Printer<'_> {
@@ -39,8 +45,8 @@ impl Printer<'_> {
         selection: &Selection,
     ) -> anyhow::Result<()> {
         if self.mode == Mode::Raw && selection.is_all() && !self.out.is_terminal() {
-            for frame in &trace.frames {
-                let raw = store.read_frame(frame)?;
+            for frame in 0..trace.frames.len() {
+                let raw = store.read_piece(trace, frame)?;
                 self.out.bytes(&raw)?;
             }
             return Ok(());
@@ -86,6 +92,9 @@ impl Printer<'_> {
                 let markers = line.markers();
                 sections.feed(markers.before());
                 inside = sections.open().iter().any(|name| glob.matches(name));
+                if self.shown == 0 && !inside && self.sections.len() < MAX_SECTIONS {
+                    self.sections.extend(sections.innermost().map(str::to_owned));
+                }
                 sections.feed(markers.after());
             }
             if inside && selection.holds(number) {

@@ -127,25 +127,52 @@ impl ClockTime {
     }
 }
 
-/// Returns the lines around the first one written at `at` or later, or around the last; `None` for a log without times.
+/// Lines around a moment, from and to, and how surely that was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Around {
+    /// Around the first line written then or later, or around the last one.
+    Line((u64, u64)),
+    /// Around the beginning of the section that was open then: only sections have times in this log.
+    Section((u64, u64)),
+}
+
+/// Finds the lines around a moment, `None` in a log without any time.
 pub(super) fn around(
     store: &Store,
     trace: &TraceRow,
     at: Timestamp,
-) -> Result<Option<(u64, u64)>, StoreError> {
-    let mut last = None;
+) -> Result<Option<Around>, StoreError> {
+    let (mut last, mut section) = (None, None);
     'documents: for document in trace.documents() {
         let first = trace.frames[document.start].first_line;
         let raw = read(store, trace, document)?;
         for (index, line) in trace::lines(&raw).iter().enumerate() {
-            let Some(time) = line.time() else { continue };
-            last = Some(first + index as u64 + 1);
+            let number = first + index as u64 + 1;
+            let Some(time) = line.time() else {
+                if last.is_none() && begins_section(&line, at, section.is_some()) {
+                    section = Some(number);
+                }
+                continue;
+            };
+            last = Some(number);
             if time >= at {
                 break 'documents;
             }
         }
     }
-    Ok(last.map(|line| (line.saturating_sub(AROUND).max(1), line + AROUND - 1)))
+    let lines = |line: u64| (line.saturating_sub(AROUND).max(1), line + AROUND - 1);
+    let line = last.map(|line| Around::Line(lines(line)));
+    Ok(line.or_else(|| section.map(|line| Around::Section(lines(line)))))
+}
+
+/// Tells whether a section begins at a line that was open at `at`, or the first one of all.
+fn begins_section(line: &trace::Line<'_>, at: Timestamp, any: bool) -> bool {
+    let markers = line.markers();
+    let begun = |marker: &trace::Marker| {
+        let secs = i64::try_from(marker.time_secs).unwrap_or(i64::MAX);
+        marker.start && (secs <= at.as_second() || !any)
+    };
+    markers.all().iter().any(begun)
 }
 
 /// Reads the frames of one document.
@@ -155,10 +182,10 @@ pub(super) fn read(
     document: std::ops::Range<usize>,
 ) -> Result<Vec<u8>, StoreError> {
     let mut raw = Vec::new();
-    for frame in &trace.frames[document] {
+    for frame in document {
         match raw.is_empty() {
-            true => raw = store.read_frame(frame)?,
-            false => raw.extend(store.read_frame(frame)?),
+            true => raw = store.read_piece(trace, frame)?,
+            false => raw.extend(store.read_piece(trace, frame)?),
         }
     }
     Ok(raw)

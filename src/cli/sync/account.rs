@@ -1,14 +1,15 @@
 //! What a sync did, for people and as JSON.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cli::connect::NO_TOKEN;
 use crate::cli::output::Out;
-use crate::cli::units;
+use crate::cli::{forecast, units};
 use crate::export::sanitise;
-use crate::sync::SyncStats;
+use crate::sync::coverage::Estimate;
+use crate::sync::{Failure, SyncStats};
 
-/// What to do without a token.
-pub(super) const NO_TOKEN: &str = "set GITLAB_TOKEN to a token with the scope read_api";
 /// Failures named one by one; the others are counted, and `--json` names them all.
 const MAX_NAMED: usize = 20;
 
@@ -17,23 +18,23 @@ struct Json<'a> {
     v: u32,
     #[serde(flatten)]
     stats: &'a SyncStats,
+    estimate: &'a Estimate,
 }
 
 /// Gives the account of a run.
 pub(super) fn give(
     stats: &SyncStats,
+    left: &Estimate,
     json: bool,
     anonymous: bool,
     out: &mut Out,
 ) -> anyhow::Result<()> {
     if json {
-        out.json(&Json { v: 1, stats })?;
+        out.json(&Json { v: 1, stats, estimate: left })?;
         return Ok(());
     }
     for failure in stats.failed.iter().take(MAX_NAMED) {
-        let job = failure.job.map(|job| format!(" job {job}")).unwrap_or_default();
-        let (project, reason) = (sanitise(&failure.project), sanitise(&failure.reason));
-        out.warn(format!("{project}{job}: {reason}"));
+        out.warn(named(failure));
     }
     if stats.failed.len() > MAX_NAMED {
         out.warn(format!("and {} more", stats.failed.len() - MAX_NAMED));
@@ -42,11 +43,23 @@ pub(super) fn give(
         out.hint(NO_TOKEN);
     }
     out.summary(summary(stats));
+    if stats.spent {
+        out.note("the budget of requests is spent; the same command goes on from here");
+    }
+    if let Some(words) = forecast::words(left, Timestamp::now()) {
+        out.summary(words);
+    }
     Ok(())
 }
 
+/// Says what could not be archived, and why.
+pub(super) fn named(failure: &Failure) -> String {
+    let job = failure.job.map(|job| format!(" job {job}")).unwrap_or_default();
+    format!("{}{job}: {}", sanitise(&failure.project), sanitise(&failure.reason))
+}
+
 /// Puts a run into one line.
-fn summary(stats: &SyncStats) -> String {
+pub(super) fn summary(stats: &SyncStats) -> String {
     let mut parts = vec![format!("{} listed", units::count(stats.listed, "job"))];
     let archived = match stats.raw_bytes {
         0 => format!("{} archived", stats.archived),
@@ -67,6 +80,11 @@ fn summary(stats: &SyncStats) -> String {
     ];
     let counted = others.into_iter().filter(|(n, _)| *n > 0);
     parts.extend(counted.map(|(n, what)| format!("{n} {what}")));
+    if !stats.artifacts.is_empty() {
+        let states = stats.artifacts.iter().map(|(state, n)| format!("{n} {state}"));
+        let states: Vec<String> = states.map(|state| state.replace('_', " ")).collect();
+        parts.push(format!("artifacts: {}", states.join(", ")));
+    }
     let mut requests = units::count(stats.requests, "request");
     if stats.retries > 0 {
         requests.push_str(&format!(" ({} repeated)", stats.retries));
@@ -84,7 +102,9 @@ mod tests {
     #[test]
     fn the_json_begins_with_its_version() {
         let stats = SyncStats { listed: 3, ..SyncStats::default() };
-        let text = serde_json::to_string(&Json { v: 1, stats: &stats }).unwrap();
+        let text =
+            serde_json::to_string(&Json { v: 1, stats: &stats, estimate: &Estimate::default() })
+                .unwrap();
         assert!(text.starts_with(r#"{"v":1,"listed":3,"archived":0,"#), "{text}");
         assert!(!text.contains("interrupted"), "{text}");
     }

@@ -31,12 +31,7 @@ impl Batch {
 
     /// Records how far the capture of a project is.
     pub fn put_marks(&mut self, project: ProjectId, marks: Marks) {
-        let held = self.writes.marks.entry(project).or_default();
-        held.delete_after_secs = marks.delete_after_secs.or(held.delete_after_secs);
-        held.changes_through = marks.changes_through.or(held.changes_through);
-        held.children_at = marks.children_at.or(held.children_at);
-        held.swept_at = marks.swept_at.or(held.swept_at);
-        held.sweep_cursor = marks.sweep_cursor.or(held.sweep_cursor.take());
+        self.writes.marks.entry(project).or_default().update(marks);
     }
 
     /// Records that there is a pipeline; one that is known stays as it is.

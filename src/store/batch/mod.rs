@@ -3,22 +3,28 @@
 //! A batch fills one pack. [`Batch::commit`] makes the pack durable, then writes one catalogue transaction that
 //! refers to it. A batch that is dropped leaves nothing behind.
 
+mod artifacts;
 mod capture;
+mod ledgers;
 mod parts;
+mod progress;
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::json;
 
+use artifacts::Chunks;
+pub use artifacts::NewArtifacts;
 use parts::OpenTrace;
 pub use parts::{Committed, Identity, NewFrame, NewState, Received};
+use progress::Unnoted;
 
 use super::catalogue::{Frame, JobState, Listing, ProjectRow, TraceRow, Walk, Writes, usual_url};
 use super::filler::Filler;
 use super::packs::FramePlace;
 use super::packs::encoders::INGEST;
-use super::packs::ledger::{self, LEDGER_BYTES, Record, RecordKind};
+use super::packs::ledger::{self, Record, RecordKind};
 use super::{MAX_LEDGER_BYTES, Store, StoreError, TraceId};
 use crate::model::{JobId, PipelineId, ProjectId};
 
@@ -38,9 +44,11 @@ pub struct Batch {
     ledger: Vec<u8>,
     /// Listings whose document stands in the ledger being filled.
     in_ledger: Vec<JobId>,
+    chunks: Chunks,
     records: u64,
     open: Option<OpenTrace>,
     writes: Writes,
+    unnoted: Unnoted,
     began: Timestamp,
 }
 
@@ -57,9 +65,11 @@ impl Batch {
             noted: HashMap::new(),
             ledger: Vec::new(),
             in_ledger: Vec::new(),
+            chunks: Chunks::default(),
             records: 0,
             open: None,
             writes: Writes::default(),
+            unnoted: Unnoted::default(),
             began,
         })
     }
@@ -309,13 +319,15 @@ impl Batch {
 
     /// Makes the pack durable, then the catalogue, and starts over with an empty batch.
     pub async fn commit(&mut self, now: Timestamp) -> Result<Committed, StoreError> {
+        self.note_progress(now).await?;
         self.close_ledger()?;
-        let mut pack_bytes = 0;
+        let mut pack_bytes = self.finish_chunks(now).await?;
         if let Some(filled) = self.filler.finish(now).await? {
-            pack_bytes = filled.pack.bytes;
+            pack_bytes += filled.pack.bytes;
             self.writes.pack = Some(filled.pack);
             self.writes.bases = filled.bases;
         }
+        self.skip_chunk_packs();
         self.place_frames();
         self.store.catalogue.write(&self.writes).await?;
         self.writes = Writes::default();
@@ -364,27 +376,5 @@ impl Batch {
         ledger::put(&mut self.ledger, &Record { kind, job, project, at_micros, bytes });
         self.records += 1;
         Ok(self.records - 1)
-    }
-
-    fn close_full_ledger(&mut self) -> Result<(), StoreError> {
-        match self.ledger.len() >= LEDGER_BYTES {
-            true => self.close_ledger(),
-            false => Ok(()),
-        }
-    }
-
-    fn close_ledger(&mut self) -> Result<(), StoreError> {
-        if self.ledger.is_empty() {
-            return Ok(());
-        }
-        let ledger = std::mem::take(&mut self.ledger);
-        let offset = self.filler.add_ledger(&ledger)?;
-        for job in self.in_ledger.drain(..) {
-            if let Some(listing) = self.writes.listings.get_mut(&job) {
-                listing.doc = listing.doc.map(|(_, index)| (offset, index));
-            }
-        }
-        self.records = 0;
-        Ok(())
     }
 }

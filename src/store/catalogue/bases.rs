@@ -113,7 +113,7 @@ pub(super) async fn put_bases(tx: &mut Tx<'_>, bases: &[BaseRow]) -> Result<(), 
                 .push_bind(base.project as i64)
                 .push_bind(base.sketch.clone());
         });
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -33,6 +33,17 @@ pub struct Marks {
     pub sweep_cursor: Option<String>,
 }
 
+impl Marks {
+    /// Takes over what is known anew.
+    pub(crate) fn update(&mut self, new: Marks) {
+        self.delete_after_secs = new.delete_after_secs.or(self.delete_after_secs);
+        self.changes_through = new.changes_through.or(self.changes_through);
+        self.children_at = new.children_at.or(self.children_at);
+        self.swept_at = new.swept_at.or(self.swept_at);
+        self.sweep_cursor = new.sweep_cursor.or(self.sweep_cursor.take());
+    }
+}
+
 /// A pipeline as far as capturing is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineRow {
@@ -63,6 +74,8 @@ pub struct Backlog {
     pub now: Timestamp,
     /// The soonest to be lost first, else the newest.
     pub threatened: bool,
+    /// Of those in the order of newness only what is below this one.
+    pub below: Option<JobId>,
     /// At most so many.
     pub limit: u32,
 }
@@ -170,6 +183,9 @@ impl Catalogue {
         sql.push("))");
         if let Some(since) = wanted.since {
             sql.push(" AND j.created_at >= ").push_bind(since.as_microsecond());
+        }
+        if let Some(below) = wanted.below {
+            sql.push(" AND j.id < ").push_bind(below.0 as i64);
         }
         if wanted.threatened {
             sql.push(" AND ").push(DEADLINE).push(" BETWEEN now.at AND 8e18 ORDER BY ");

@@ -7,7 +7,7 @@ use super::{Catalogue, CatalogueError};
 /// How many logs there are, their bytes, and the time of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extent {
-    /// Stored traces, those superseded by a longer one included.
+    /// Traces that stand for jobs.
     pub logs: u64,
     /// Their bytes before compression.
     pub raw_bytes: u64,
@@ -19,9 +19,9 @@ impl Catalogue {
     /// Returns what there is to search.
     pub async fn extent(&self) -> Result<Extent, CatalogueError> {
         let (logs, bytes, oldest, newest): (i64, i64, Option<i64>, Option<i64>) = sqlx::query_as(
-            "SELECT count(*), coalesce(sum(raw_bytes), 0), \
-             (SELECT created_at FROM jobs ORDER BY id LIMIT 1), \
-             (SELECT created_at FROM jobs ORDER BY id DESC LIMIT 1) FROM traces",
+            "SELECT coalesce(sum(traces), 0), coalesce(sum(raw_bytes), 0), \
+             (SELECT created_at FROM job_rows ORDER BY id LIMIT 1), \
+             (SELECT created_at FROM job_rows ORDER BY id DESC LIMIT 1) FROM tallies",
         )
         .fetch_one(&self.pool)
         .await

@@ -3,12 +3,17 @@
 //! [`Catalogue`] is a concrete handle over SQLite. Knows neither the bytes of packs nor GitLab's API. All times are
 //! microseconds since 1970 UTC. Writing goes through [`crate::store::Batch`] alone.
 
+mod artifacts;
 mod bases;
+mod blobs;
 mod capture;
+mod counts;
 mod coverage;
 mod extent;
+mod files;
 mod found;
 pub(crate) mod frames;
+mod pipelines;
 mod provenance;
 mod query;
 mod restore;
@@ -16,16 +21,23 @@ mod rows;
 mod runs;
 mod sqlite;
 mod switch;
+mod words;
 mod write;
+mod write_artifacts;
 mod write_capture;
+mod write_jobs;
 
+pub use artifacts::{
+    ArtifactBacklog, ArtifactCount, ArtifactRow, ArtifactToFetch, BlobRow, ChunkRow, StoredFile,
+};
 pub(crate) use bases::BaseRow;
 pub use capture::{Backlog, Marks, PipelineRow};
+pub use counts::StatusRow;
 pub use coverage::{Counted, CoverageRow};
 pub use extent::Extent;
 pub use frames::Frame;
 pub use provenance::Provenance;
-pub use query::{Column, Condition, Order, StatusRow};
+pub use query::{Column, Condition, Order};
 pub(crate) use restore::{FoundTrace, NotedTrace};
 pub(crate) use rows::usual_url;
 pub use rows::{JobRow, ProjectRow, TraceId, TraceRow, Walk};
@@ -33,6 +45,7 @@ pub use runs::{Run, Runs};
 pub(crate) use sqlite::Access;
 pub(crate) use switch::{LivePack, MovedDocument, Switch};
 pub(crate) use write::{Capture, JobState, Listing, PackRow, Writes};
+pub(crate) use write_artifacts::{ArtifactWrite, ArtifactWrites, ListingPlace};
 
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::rows::{JOB_COLUMNS, JOB_TABLES, JobRow, ProjectRow, TraceId, TraceRow, Walk};
 use super::{Catalogue, CatalogueError};
-use crate::model::{JobId, ProjectId, TraceState};
+use crate::model::{JobId, ProjectId};
 use crate::store::packs::PackName;
 
 /// Ids looked up in one statement.
@@ -48,6 +48,21 @@ pub enum Column {
 }
 
 impl Column {
+    /// Returns the column of the word's number, where the column's text is a word.
+    fn word(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Name => "j.name_id",
+            Self::Stage => "j.stage_id",
+            Self::Status => "j.status_id",
+            Self::Ref => "j.ref_id",
+            Self::Runner => "j.runner_id",
+            Self::User => "j.user_id",
+            Self::Reason => "j.failure_reason_id",
+            Self::State => "j.state_id",
+            _ => return None,
+        })
+    }
+
     pub(super) fn sql(self) -> &'static str {
         match self {
             Self::Project => "p.path",
@@ -74,6 +89,8 @@ impl Column {
 pub enum Condition {
     /// The column's text fits a glob of `*` and `?`; any other character stands for itself.
     Glob(Column, String),
+    /// A path in the listing of the job's artifacts fits a glob.
+    Artifact(String),
     /// The column's text is this one.
     Is(Column, String),
     /// The column's number lies between both, ends included.
@@ -95,27 +112,42 @@ pub enum Order {
     Oldest,
 }
 
-/// How many jobs are in a state, and the bytes of their traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusRow {
-    /// The state.
-    pub state: TraceState,
-    /// Jobs in it.
-    pub jobs: u64,
-    /// Bytes of the traces that stand for them.
-    pub raw_bytes: u64,
-}
-
 pub(super) fn push_condition(sql: &mut QueryBuilder<Sqlite>, condition: &Condition) {
     match condition {
         Condition::Glob(column, glob) => {
             // SQLite's GLOB knows classes as well; a bracket of ours is only a bracket.
             let glob = glob.replace('[', "[[]");
-            sql.push("coalesce(").push(column.sql()).push(" GLOB ").push_bind(glob).push(", 0)");
+            match column.word() {
+                // Few words are compared instead of many rows.
+                Some(word) => sql
+                    .push("coalesce(")
+                    .push(word)
+                    .push(" IN (SELECT id FROM words WHERE text GLOB ")
+                    .push_bind(glob)
+                    .push("), 0)"),
+                None => {
+                    sql.push("coalesce(").push(column.sql()).push(" GLOB ").push_bind(glob);
+                    sql.push(", 0)")
+                }
+            };
+        }
+        Condition::Artifact(glob) => {
+            sql.push("j.id IN (SELECT e.job FROM artifact_paths f JOIN artifact_entries e ON e.path = f.id ");
+            sql.push("WHERE f.path GLOB ").push_bind(glob.replace('[', "[[]")).push(")");
         }
         Condition::Is(column, text) => {
-            sql.push("coalesce(").push(column.sql()).push(" = ").push_bind(text.clone());
-            sql.push(", 0)");
+            match column.word() {
+                Some(word) => sql
+                    .push("coalesce(")
+                    .push(word)
+                    .push(" = (SELECT id FROM words WHERE text = ")
+                    .push_bind(text.clone())
+                    .push("), 0)"),
+                None => {
+                    sql.push("coalesce(").push(column.sql()).push(" = ").push_bind(text.clone());
+                    sql.push(", 0)")
+                }
+            };
         }
         Condition::Between(column, low, high) => {
             sql.push("coalesce(").push(column.sql()).push(" BETWEEN ").push_bind(*low);
@@ -290,51 +322,6 @@ impl Catalogue {
         Ok(rows.into_iter().filter_map(named).collect())
     }
 
-    /// Counts jobs and bytes by state.
-    pub async fn status(&self) -> Result<Vec<StatusRow>, CatalogueError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
-            "SELECT j.state, count(*), coalesce(sum(t.raw_bytes), 0) FROM jobs j \
-             LEFT JOIN traces t ON t.id = j.trace GROUP BY j.state",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.failed("read"))?;
-        let known = |(state, jobs, bytes): (String, i64, i64)| {
-            let state = state.parse().ok()?;
-            Some(StatusRow { state, jobs: jobs as u64, raw_bytes: bytes as u64 })
-        };
-        Ok(rows.into_iter().filter_map(known).collect())
-    }
-
-    /// Counts jobs that lack a trace, by state and reason, most first.
-    pub async fn missing(&self) -> Result<Vec<(TraceState, String, u64)>, CatalogueError> {
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT state, reason, count(*) FROM jobs WHERE trace IS NULL GROUP BY state, reason \
-             ORDER BY count(*) DESC, reason LIMIT 50",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.failed("read"))?;
-        let known = |(state, reason, jobs): (String, String, i64)| {
-            Some((state.parse().ok()?, reason, jobs as u64))
-        };
-        Ok(rows.into_iter().filter_map(known).collect())
-    }
-
-    /// Returns when the oldest and the newest job came to be, and the next expiry of artifacts after `now`.
-    pub async fn span(&self, now: Timestamp) -> Result<[Option<Timestamp>; 3], CatalogueError> {
-        let (oldest, newest, expiry): (Option<i64>, Option<i64>, Option<i64>) = sqlx::query_as(
-            "SELECT min(created_at), max(created_at), \
-             min(CASE WHEN artifacts_expire_at > ? AND next_at IS NOT NULL THEN artifacts_expire_at END) FROM jobs",
-        )
-        .bind(now.as_microsecond())
-        .fetch_one(&self.pool)
-        .await
-        .map_err(self.failed("read"))?;
-        let time = |micros: Option<i64>| micros.and_then(|m| Timestamp::from_microsecond(m).ok());
-        Ok([time(oldest), time(newest), time(expiry)])
-    }
-
     /// Returns the highest number in use of packs, traces, walks and captures.
     pub(crate) async fn highest(&self) -> Result<[u64; 4], CatalogueError> {
         let (packs, traces, walks, captures): (i64, i64, i64, i64) = sqlx::query_as(
@@ -373,11 +360,9 @@ impl Catalogue {
     }
 }
 
+/// Adds a list of ids as one value, so that the statement is the same for any number of them and is kept prepared once.
 pub(super) fn push_ids(sql: &mut QueryBuilder<Sqlite>, ids: impl Iterator<Item = u64>) {
-    sql.push("(");
-    let mut list = sql.separated(", ");
-    for id in ids {
-        list.push_bind(id as i64);
-    }
-    sql.push(")");
+    let ids: Vec<i64> = ids.map(|id| id as i64).collect();
+    let list = serde_json::Value::from(ids).to_string();
+    sql.push("(SELECT value FROM json_each(").push_bind(list).push("))");
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::frames::{self, Frame};
+use super::words::Words;
 use super::{Catalogue, CatalogueError, TraceId};
 use crate::model::JobId;
 
@@ -122,16 +123,21 @@ impl Catalogue {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        let said = ["pending", reason].into_iter();
+        let words = Words::of(&mut tx, said).await.map_err(&failed)?;
         sqlx::query(
-            "UPDATE jobs SET state = 'pending', reason = ?, next_at = ? \
-             WHERE trace IS NULL AND state IN ('archived', 'truncated')",
+            "UPDATE job_rows SET state = ?, reason = ?, next_at = ? WHERE trace IS NULL \
+             AND state IN (SELECT id FROM words WHERE text IN ('archived', 'truncated'))",
         )
-        .bind(reason)
+        .bind(words.get("pending"))
+        .bind(words.get(reason))
         .bind(now.as_microsecond())
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await
-        .map_err(self.failed("written"))?;
-        Ok(())
+        .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
     }
 
     /// Records that the ledgers of some packs stand in a later one too.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::CatalogueError;
 use super::frames::{self, Frame};
+use super::{CatalogueError, files};
 use crate::model::{JobId, PipelineId, ProjectId, TraceState};
 
 /// The archive's own number of a stored trace; it grows with each one stored.
@@ -122,7 +122,7 @@ impl JobRow {
             failure_reason: row.try_get("failure_reason")?,
             user: row.try_get("user")?,
             runner: row.try_get("runner")?,
-            artifacts: row.try_get("artifacts")?,
+            artifacts: artifacts(row)?,
             trace_size: number(row, "trace_size")?,
             web_url,
             digest: row.try_get("digest")?,
@@ -141,6 +141,17 @@ impl JobRow {
                 .zip(number(row, "downstream_pipeline")?.map(PipelineId)),
         })
     }
+}
+
+/// Puts the list of a job's files together.
+fn artifacts(row: &SqliteRow) -> Result<Option<String>, sqlx::Error> {
+    let list: Option<String> = row.try_get("artifacts")?;
+    let sizes: Option<Vec<u8>> = row.try_get("artifact_sizes")?;
+    Ok(match (list, sizes) {
+        // Sizes that do not fit are damage; the list without them is still worth more than none.
+        (Some(shared), Some(sizes)) => files::join(&shared, &sizes).or(Some(shared)),
+        (list, _) => list,
+    })
 }
 
 /// Returns the address that GitLab gives a job's page.

@@ -39,6 +39,15 @@ impl Catalogue {
         }
     }
 
+    /// Makes a catalogue without a row that is nowhere but in memory, for where there is no archive yet.
+    pub(crate) async fn empty(path: &Path) -> Result<Self, CatalogueError> {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        // Each connection would have a database of its own, and closing the one would lose it.
+        let catalogue = connect(path, options, 1).await?;
+        MIGRATIONS.run(&catalogue.pool).await.map_err(|source| migration_error(path, source))?;
+        Ok(catalogue)
+    }
+
     async fn open_write(path: &Path) -> Result<Self, CatalogueError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -72,6 +81,12 @@ impl Catalogue {
             true => Err(CatalogueError::Newer { path: path.to_owned() }),
             false => Ok(catalogue),
         }
+    }
+
+    /// Returns whether SQLite finds nothing wrong with the file. Reads all of it.
+    pub async fn is_sound(&self) -> bool {
+        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)");
+        found.fetch_one(&self.pool).await.is_ok_and(|found| found == "ok")
     }
 
     /// Returns the number of the newest migration that the catalogue has seen.
@@ -113,19 +128,19 @@ async fn connect(
     options: SqliteConnectOptions,
     connections: u32,
 ) -> Result<Catalogue, CatalogueError> {
-    let pool: SqlitePool = SqlitePoolOptions::new()
+    let opened = SqlitePoolOptions::new()
         .max_connections(connections)
         // A file does not go away as a server does: asking whether it is there doubles the waiting for each statement.
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)
-        .await
-        .map_err(|source| CatalogueError::Sqlite {
-            action: "opened",
-            path: path.to_owned(),
-            source,
-        })?;
+        .await;
+    let pool: SqlitePool = opened.map_err(|source| CatalogueError::Sqlite {
+        action: "opened",
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(Catalogue { pool, path: path.to_owned(), _copy: None })
 }
 

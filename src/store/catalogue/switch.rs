@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::bases::{BaseRow, put_bases};
 use super::frames::{self, Frame};
 use super::write::{PackRow, put_pack};
-use super::{Catalogue, CatalogueError, TraceId};
+use super::{Catalogue, CatalogueError, TraceId, TraceRow};
 use crate::model::JobId;
 use crate::store::packs::PackName;
 
@@ -20,6 +21,7 @@ pub(crate) struct LivePack {
     pub(crate) id: u64,
     pub(crate) name: PackName,
     pub(crate) bytes: u64,
+    pub(crate) entries: u64,
     pub(crate) compacted: bool,
     pub(crate) ledgers_moved: bool,
 }
@@ -31,6 +33,8 @@ pub(crate) struct MovedDocument {
     pub(crate) from: (u64, u64, u64),
     /// Offset and number in the new pack.
     pub(crate) to: (u64, u64),
+    /// It is the listing of the job's artifacts, not the job's document.
+    pub(crate) listing: bool,
 }
 
 /// What one transaction switches to a new pack.
@@ -40,6 +44,8 @@ pub(crate) struct Switch {
     pub(crate) bases: Vec<BaseRow>,
     pub(crate) traces: Vec<(TraceId, Vec<Frame>)>,
     pub(crate) documents: Vec<MovedDocument>,
+    /// Bases that stand in the new pack from now on: number and offset.
+    pub(crate) moved_bases: Vec<(u64, u64)>,
     /// Packs whose ledgers stand in the new pack too.
     pub(crate) ledgers_moved: Vec<u64>,
 }
@@ -47,24 +53,27 @@ pub(crate) struct Switch {
 impl Catalogue {
     /// Returns the packs that are not superseded, by number.
     pub(crate) async fn live_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
-        let rows: Vec<(i64, Vec<u8>, i64, bool, bool)> = sqlx::query_as(
-            "SELECT id, name, bytes, compacted, ledgers_moved FROM packs \
-             WHERE superseded_at IS NULL ORDER BY id",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(self.failed("read"))?;
-        let pack =
-            |(id, name, bytes, compacted, ledgers_moved): (i64, Vec<u8>, i64, bool, bool)| {
-                let name = PackName(name.try_into().ok()?);
-                Some(LivePack {
-                    id: id as u64,
-                    name,
-                    bytes: bytes as u64,
-                    compacted,
-                    ledgers_moved,
-                })
-            };
+        self.packs_where("superseded_at IS NULL").await
+    }
+
+    /// Returns those of them that may be written anew: all but packs of chunks, which hold nothing else.
+    pub(crate) async fn log_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
+        self.packs_where("superseded_at IS NULL AND id NOT IN (SELECT pack FROM chunks)").await
+    }
+
+    async fn packs_where(&self, condition: &'static str) -> Result<Vec<LivePack>, CatalogueError> {
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT id, name, bytes, entries, compacted, ledgers_moved FROM packs WHERE ",
+        );
+        sql.push(condition).push(" ORDER BY id");
+        let rows: Vec<(i64, Vec<u8>, i64, i64, bool, bool)> =
+            sql.build_query_as().fetch_all(&self.pool).await.map_err(self.failed("read"))?;
+        let pack = |(id, name, bytes, entries, compacted, ledgers_moved)| {
+            let name = PackName(Vec::try_into(name).ok()?);
+            let (id, bytes, entries): (i64, i64, i64) = (id, bytes, entries);
+            let [id, bytes, entries] = [id, bytes, entries].map(|n| n as u64);
+            Some(LivePack { id, name, bytes, entries, compacted, ledgers_moved })
+        };
         Ok(rows.into_iter().filter_map(pack).collect())
     }
 
@@ -90,7 +99,7 @@ impl Catalogue {
     pub(crate) async fn traces_by_series(&self) -> Result<Vec<(TraceId, u64)>, CatalogueError> {
         let ids: Vec<(i64, i64)> = sqlx::query_as(
             "SELECT t.id, coalesce(j.project, 0) FROM traces t LEFT JOIN jobs j ON j.id = t.job \
-             ORDER BY j.project, j.name, t.id",
+             ORDER BY j.project, j.name_id, t.id",
         )
         .fetch_all(&self.pool)
         .await
@@ -98,12 +107,42 @@ impl Catalogue {
         Ok(ids.into_iter().map(|(id, project)| (TraceId(id as u64), project as u64)).collect())
     }
 
+    /// Returns the jobs whose documents stand in a pack, or in one ledger of it, by its offset.
+    pub(crate) async fn jobs_documented_in(
+        &self,
+        pack: u64,
+        offset: Option<u64>,
+    ) -> Result<Vec<JobId>, CatalogueError> {
+        let sql = "SELECT id FROM jobs WHERE doc_pack = ? AND doc_offset = coalesce(?, doc_offset) ORDER BY id";
+        let ids: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(pack as i64)
+            .bind(offset.map(|offset| offset as i64))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("read"))?;
+        Ok(ids.into_iter().map(|id| JobId(id as u64)).collect())
+    }
+
+    /// Returns all traces of a job, those superseded included, oldest first. A damaged row gives its error.
+    pub(crate) async fn traces_of(
+        &self,
+        job: JobId,
+    ) -> Result<Vec<Result<TraceRow, CatalogueError>>, CatalogueError> {
+        let failed = self.failed("read");
+        let rows = sqlx::query("SELECT * FROM traces WHERE job = ? ORDER BY id")
+            .bind(job.0 as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(&failed)?;
+        rows.iter().map(|row| TraceRow::read(row).map_err(&failed)).collect()
+    }
+
     /// Returns the packs that a trace, a document, or a base which a trace needs stands in.
     ///
     /// A row that cannot be read refers to who knows what: then `None`.
     pub(crate) async fn referenced_packs(&self) -> Result<Option<BTreeSet<u64>>, CatalogueError> {
         let docs: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM jobs WHERE doc_pack IS NOT NULL")
+            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM job_rows WHERE doc_pack IS NOT NULL")
                 .fetch_all(&self.pool)
                 .await
                 .map_err(self.failed("read"))?;
@@ -124,6 +163,7 @@ impl Catalogue {
         }
         let all = self.bases().await?;
         packs.extend(all.iter().filter(|b| bases.contains(&b.id)).map(|b| b.pack));
+        packs.extend(self.artifact_packs().await?);
         Ok(Some(packs))
     }
 
@@ -142,10 +182,16 @@ impl Catalogue {
                 .map_err(&failed)?;
         }
         for moved in &switch.documents {
-            sqlx::query(
-                "UPDATE jobs SET doc_pack = ?, doc_offset = ?, doc_index = ? \
-                 WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?",
-            )
+            sqlx::query(match moved.listing {
+                false => {
+                    "UPDATE job_rows SET doc_pack = ?, doc_offset = ?, doc_index = ? \
+                     WHERE id = ? AND doc_pack = ? AND doc_offset = ? AND doc_index = ?"
+                }
+                true => {
+                    "UPDATE artifacts SET listing_pack = ?, listing_offset = ?, listing_index = ? \
+                     WHERE job = ? AND listing_pack = ? AND listing_offset = ? AND listing_index = ?"
+                }
+            })
             .bind(switch.pack.id as i64)
             .bind(moved.to.0 as i64)
             .bind(moved.to.1 as i64)
@@ -156,6 +202,15 @@ impl Catalogue {
             .execute(&mut *tx)
             .await
             .map_err(&failed)?;
+        }
+        for (base, offset) in &switch.moved_bases {
+            sqlx::query("UPDATE bases SET pack = ?, offset = ? WHERE id = ?")
+                .bind(switch.pack.id as i64)
+                .bind(*offset as i64)
+                .bind(*base as i64)
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
         }
         for pack in &switch.ledgers_moved {
             sqlx::query("UPDATE packs SET ledgers_moved = 1 WHERE id = ?")
@@ -194,6 +249,15 @@ impl Catalogue {
             sqlx::query(sql).bind(pack as i64).execute(&mut *tx).await.map_err(&failed)?;
         }
         tx.commit().await.map_err(&failed)
+    }
+
+    /// Forgets the pack of a name, and its bases.
+    pub(crate) async fn forget_named(&self, name: PackName) -> Result<(), CatalogueError> {
+        let found = self.packs().await?.into_iter().find(|(_, known, _)| *known == name);
+        match found {
+            Some((id, ..)) => self.forget_pack(id).await,
+            None => Ok(()),
+        }
     }
 
     /// Gives back to the file system what rewritten rows left free.

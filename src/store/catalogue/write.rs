@@ -9,10 +9,12 @@ use super::bases::{BaseRow, put_bases};
 use super::capture::{Marks, PipelineRow};
 use super::frames;
 use super::rows::{ProjectRow, TraceId, TraceRow, Walk};
-use super::{Catalogue, CatalogueError, write_capture};
+use super::write_artifacts::{self, ArtifactWrites};
+use super::{Catalogue, CatalogueError, write_capture, write_jobs};
 use crate::model::{Job, JobId, PipelineId, ProjectId, TraceState};
 
-/// Rows a statement inserts at once; SQLite takes at most 32,766 values in one.
+/// Rows a statement inserts at once; SQLite takes at most 32,766 values in one. Such a statement is not kept prepared:
+/// each number of rows is another one, of up to half a megabyte.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// A job as the server described it, for its row.
@@ -55,6 +57,8 @@ pub(crate) struct PackRow {
     pub(crate) id: u64,
     pub(crate) name: [u8; 32],
     pub(crate) bytes: u64,
+    /// Entries in it.
+    pub(crate) entries: u64,
     pub(crate) at: Timestamp,
     pub(crate) compacted: bool,
 }
@@ -94,6 +98,7 @@ pub(crate) struct Writes {
     pub(crate) pipelines: BTreeMap<PipelineId, PipelineRow>,
     /// Jobs that are looked at again at another time than their state said.
     pub(crate) postponed: BTreeMap<JobId, Timestamp>,
+    pub(crate) artifacts: ArtifactWrites,
 }
 
 pub(super) type Tx<'a> = Transaction<'a, Sqlite>;
@@ -130,11 +135,12 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
     for project in &writes.projects {
         put_project(tx, project).await?;
     }
-    put_listings(tx, writes).await?;
+    write_jobs::put_listings(tx, writes).await?;
     put_traces(tx, &writes.traces).await?;
-    put_states(tx, &writes.states).await?;
+    write_jobs::put_states(tx, &writes.states).await?;
     put_walks(tx, writes).await?;
     write_capture::apply(tx, writes).await?;
+    write_artifacts::apply(tx, writes).await?;
     for (project, at) in &writes.synced {
         sqlx::query("UPDATE projects SET synced_at = ? WHERE id = ?")
             .bind(at.as_microsecond())
@@ -148,11 +154,12 @@ async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
 /// Inserts the row of a pack.
 pub(super) async fn put_pack(tx: &mut Tx<'_>, pack: &PackRow) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO packs (id, name, bytes, created_at, compacted) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO packs (id, name, bytes, entries, created_at, compacted) VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(pack.id as i64)
     .bind(&pack.name[..])
     .bind(pack.bytes as i64)
+    .bind(pack.entries as i64)
     .bind(pack.at.as_microsecond())
     .bind(pack.compacted)
     .execute(&mut **tx)
@@ -192,68 +199,6 @@ async fn put_project(tx: &mut Tx<'_>, project: &ProjectRow) -> Result<(), sqlx::
     Ok(())
 }
 
-const LISTING_COLUMNS: &str = "INSERT INTO jobs (id, project, pipeline, name, stage, status, ref, tag, sha, created_at, \
-     started_at, finished_at, duration, erased_at, artifacts_expire_at, failure_reason, user, runner, artifacts, \
-     trace_size, web_url, digest, doc_pack, doc_offset, doc_index, bridge, downstream_project, downstream_pipeline, \
-     listed_at, state_at) ";
-
-/// A job deleted and listed again by mistake loses nothing: only what the server says is replaced.
-const LISTING_CONFLICT: &str = " ON CONFLICT (id) DO UPDATE SET project = excluded.project, pipeline = excluded.pipeline, \
-     name = excluded.name, stage = excluded.stage, status = excluded.status, ref = excluded.ref, tag = excluded.tag, \
-     sha = excluded.sha, created_at = excluded.created_at, started_at = excluded.started_at, \
-     finished_at = excluded.finished_at, duration = excluded.duration, erased_at = excluded.erased_at, \
-     artifacts_expire_at = excluded.artifacts_expire_at, failure_reason = excluded.failure_reason, \
-     user = excluded.user, runner = excluded.runner, artifacts = excluded.artifacts, \
-     trace_size = excluded.trace_size, web_url = excluded.web_url, digest = excluded.digest, \
-     doc_pack = excluded.doc_pack, doc_offset = excluded.doc_offset, doc_index = excluded.doc_index, \
-     bridge = excluded.bridge, downstream_project = coalesce(excluded.downstream_project, downstream_project), \
-     downstream_pipeline = coalesce(excluded.downstream_pipeline, downstream_pipeline)";
-
-async fn put_listings(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Error> {
-    let pack = writes.documents_in.or(writes.pack.as_ref().map(|p| p.id)).map(|id| id as i64);
-    let rows: Vec<_> = writes.listings.values().collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = QueryBuilder::<Sqlite>::new(LISTING_COLUMNS);
-        sql.push_values(chunk, |mut row, listing| {
-            let job = &listing.job;
-            let text = |value: &Option<String>| value.clone().unwrap_or_default();
-            row.push_bind(job.id.0 as i64)
-                .push_bind(listing.project.0 as i64)
-                .push_bind(job.pipeline.map(|p| p.0 as i64))
-                .push_bind(text(&job.name))
-                .push_bind(text(&job.stage))
-                .push_bind(job.status.as_ref().map(|s| s.as_str().to_owned()).unwrap_or_default())
-                .push_bind(text(&job.git_ref))
-                .push_bind(job.tag.unwrap_or_default())
-                .push_bind(text(&job.sha))
-                .push_bind(micros(job.created_at))
-                .push_bind(micros(job.started_at))
-                .push_bind(micros(job.finished_at))
-                .push_bind(job.duration)
-                .push_bind(micros(job.erased_at))
-                .push_bind(micros(job.artifacts_expire_at))
-                .push_bind(job.failure_reason.clone())
-                .push_bind(job.user.clone())
-                .push_bind(job.runner.as_ref().and_then(|r| r.description.clone()))
-                .push_bind(listing.artifacts.clone())
-                .push_bind(job.trace_size().and_then(|n| i64::try_from(n).ok()))
-                .push_bind(job.web_url.clone())
-                .push_bind(listing.digest)
-                .push_bind(listing.doc.and(pack))
-                .push_bind(listing.doc.map(|(offset, _)| offset as i64))
-                .push_bind(listing.doc.map(|(_, index)| index as i64))
-                .push_bind(listing.bridge)
-                .push_bind(listing.downstream.map(|(project, _)| project.0 as i64))
-                .push_bind(listing.downstream.map(|(_, pipeline)| pipeline.0 as i64))
-                .push_bind(listing.at.as_microsecond())
-                .push_bind(listing.at.as_microsecond());
-        });
-        sql.push(LISTING_CONFLICT);
-        sql.build().execute(&mut **tx).await?;
-    }
-    Ok(())
-}
-
 async fn put_traces(tx: &mut Tx<'_>, traces: &[(TraceRow, Timestamp)]) -> Result<(), sqlx::Error> {
     for chunk in traces.chunks(ROWS_PER_STATEMENT) {
         let mut sql = QueryBuilder::<Sqlite>::new(
@@ -268,39 +213,7 @@ async fn put_traces(tx: &mut Tx<'_>, traces: &[(TraceRow, Timestamp)]) -> Result
                 .push_bind(at.as_microsecond())
                 .push_bind(frames::encode(&trace.frames));
         });
-        sql.build().execute(&mut **tx).await?;
-    }
-    Ok(())
-}
-
-async fn put_states(
-    tx: &mut Tx<'_>,
-    states: &BTreeMap<JobId, JobState>,
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = states.iter().collect();
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "WITH new (id, state, reason, at, next_at, attempts, trace, capture, gone_at, erased_seen_at) AS (",
-        );
-        sql.push_values(chunk, |mut row, (job, s)| {
-            row.push_bind(job.0 as i64)
-                .push_bind(s.state.as_str())
-                .push_bind(s.reason.as_str())
-                .push_bind(s.at.as_microsecond())
-                .push_bind(micros(s.next_at))
-                .push_bind(i64::from(s.attempts))
-                .push_bind(s.trace.map(|t| t.0 as i64))
-                .push_bind(s.capture.map(|c| c as i64))
-                .push_bind(micros(s.gone_at))
-                .push_bind(micros(s.erased_seen_at));
-        });
-        sql.push(
-            ") UPDATE jobs SET state = new.state, reason = new.reason, state_at = new.at, next_at = new.next_at, \
-             attempts = new.attempts, trace = coalesce(new.trace, jobs.trace), \
-             capture = coalesce(new.capture, jobs.capture), gone_at = coalesce(jobs.gone_at, new.gone_at), \
-             erased_seen_at = coalesce(jobs.erased_seen_at, new.erased_seen_at) FROM new WHERE jobs.id = new.id",
-        );
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub(super) async fn apply(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::
     }
     for (job, at) in &writes.postponed {
         // A job that got a state in the same batch has its time from there.
-        sqlx::query("UPDATE jobs SET next_at = ? WHERE id = ? AND next_at IS NOT NULL")
+        sqlx::query("UPDATE job_rows SET next_at = ? WHERE id = ? AND next_at IS NOT NULL")
             .bind(at.as_microsecond())
             .bind(job.0 as i64)
             .execute(&mut **tx)
@@ -35,7 +35,7 @@ async fn put_pipelines(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Err
         sql.push_values(chunk, |mut row, (id, project)| {
             row.push_bind(id.0 as i64).push_bind(project.0 as i64);
         });
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     let rows: Vec<_> = writes.pipelines.values().collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
@@ -51,9 +51,9 @@ async fn put_pipelines(tx: &mut Tx<'_>, writes: &Writes) -> Result<(), sqlx::Err
         });
         sql.push(
             " ON CONFLICT (id) DO UPDATE SET updated_at = coalesce(excluded.updated_at, updated_at), \
-             to_ask = excluded.to_ask",
+             to_ask = excluded.to_ask, apart = max(apart, excluded.apart)",
         );
-        sql.build().execute(&mut **tx).await?;
+        sql.build().persistent(false).execute(&mut **tx).await?;
     }
     Ok(())
 }

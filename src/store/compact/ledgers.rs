@@ -68,9 +68,10 @@ impl Ledgers {
             RecordKind::Note => &mut self.notes,
             _ => &mut self.documents,
         };
-        if matches!(record.kind, RecordKind::Job | RecordKind::Bridge) {
+        let listing = record.kind == RecordKind::ArtifactListing;
+        if listing || matches!(record.kind, RecordKind::Job | RecordKind::Bridge) {
             let to = (0, lane.records);
-            lane.waiting.push(MovedDocument { job: JobId(record.job), from, to });
+            lane.waiting.push(MovedDocument { job: JobId(record.job), from, to, listing });
         }
         ledger::put(&mut lane.ledger, record);
         lane.records += 1;

@@ -6,9 +6,11 @@
 //! Memory is bounded: of a great many bases the newest are known.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::codec::may_be_base;
 use super::format::MAX_BASE_BYTES;
+use super::ids;
 use super::shapes::{ShapeMap, Shapes, Sketch};
 
 /// Bases that are known at once; older ones are still read, but nothing new is compressed against them.
@@ -25,6 +27,9 @@ const MAX_COMPARED: usize = 8;
 const NEW_PART: f64 = 0.2;
 /// A piece joins a base being put together that has this part of its shapes.
 const LIKE_PART: f64 = 0.3;
+/// What is mostly ids joins a base up to this length, in bytes: lists of digests that come again in each run are not
+/// longer, and of ids that never come again not much is lost.
+const MAX_ID_BYTES: usize = 256 * 1024;
 /// A base smaller than this costs more than it gains.
 const MIN_BASE: usize = 1024;
 
@@ -80,11 +85,43 @@ pub(crate) trait Likeness {
 /// What a base loses by not being renewed: bytes of pieces compressed against it that had no likeness in it.
 type Debts = HashMap<u64, f64>;
 
+/// The bases found by one shape, oldest first. There are hundreds of thousands of these, and most have one.
+#[derive(Debug)]
+enum Found {
+    One(u64),
+    Many(Box<[u64]>),
+}
+
+impl Found {
+    fn ids(&self) -> &[u64] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+
+    fn add(&mut self, id: u64) {
+        let ids = self.ids();
+        let kept = &ids[(ids.len() + 1).saturating_sub(MAX_FOUND)..];
+        *self = Self::Many(kept.iter().copied().chain([id]).collect());
+    }
+
+    /// Returns the others; `None` where there are none.
+    fn without(&self, id: u64) -> Option<Self> {
+        let ids: Vec<u64> = self.ids().iter().copied().filter(|other| *other != id).collect();
+        match ids[..] {
+            [] => None,
+            [one] => Some(Self::One(one)),
+            _ => Some(Self::Many(ids.into())),
+        }
+    }
+}
+
 /// The bases of an archive, for choosing.
 #[derive(Debug, Default)]
 pub(crate) struct Bases {
     known: HashMap<u64, Known>,
-    by_shape: ShapeMap<Vec<u64>>,
+    by_shape: ShapeMap<Found>,
     recent: HashMap<u64, Vec<u64>>,
     growing: Vec<Growing>,
     growing_by_shape: ShapeMap<Vec<usize>>,
@@ -120,11 +157,10 @@ impl Bases {
             self.forget_oldest();
         }
         for shape in base.sketch.smallest(FOUND_BY) {
-            let found = self.by_shape.entry(*shape).or_default();
-            if found.len() >= MAX_FOUND {
-                found.remove(0);
+            match self.by_shape.entry(*shape) {
+                Entry::Vacant(none) => drop(none.insert(Found::One(base.id))),
+                Entry::Occupied(mut found) => found.get_mut().add(base.id),
             }
-            found.push(base.id);
         }
         self.use_in(base.project, base.id);
         self.known.insert(base.id, base);
@@ -135,11 +171,10 @@ impl Bases {
         let Some(base) = oldest.and_then(|id| self.known.remove(&id)) else { return };
         self.debts.remove(&base.id);
         for shape in base.sketch.smallest(FOUND_BY) {
-            if let Some(found) = self.by_shape.get_mut(shape) {
-                found.retain(|id| *id != base.id);
-                if found.is_empty() {
-                    self.by_shape.remove(shape);
-                }
+            let Entry::Occupied(mut found) = self.by_shape.entry(*shape) else { continue };
+            match found.get().without(base.id) {
+                Some(rest) => drop(found.insert(rest)),
+                None => drop(found.remove()),
             }
         }
     }
@@ -191,8 +226,10 @@ impl Bases {
         if let Some(at) = target.at {
             let part = self.growing[at].part_of(shapes);
             if 1.0 - part <= NEW_PART && stored.is_none_or(|s| s.part <= part) {
-                // The rest of a log that made the base costs nothing in it, and its ids may come again.
-                let has_room = self.growing[at].content.len() + body.len() <= max_bytes;
+                // The rest of a log that made the base costs nothing in it, and its ids may come again. Where it
+                // is mostly ids, they cost less in a frame, so that only some are tried.
+                let bytes = self.growing[at].content.len() + body.len();
+                let has_room = bytes <= max_bytes && (bytes <= MAX_ID_BYTES || !ids::fill(body));
                 return match target.joined && has_room {
                     true => self.join(project, body, shapes, target, max_bytes),
                     false => Some(self.growing[at].id),
@@ -263,7 +300,7 @@ impl Bases {
     fn most_like(&self, project: u64, all: &Shapes) -> Option<Best<u64>> {
         let mut votes: HashMap<u64, u32> = HashMap::new();
         for shape in all.iter() {
-            for id in self.by_shape.get(&shape).into_iter().flatten() {
+            for id in self.by_shape.get(&shape).map(Found::ids).unwrap_or_default() {
                 *votes.entry(*id).or_default() += 1;
             }
         }

@@ -4,10 +4,15 @@
 //! bounded by the limit of the entry's kind whatever the stored bytes claim.
 
 use std::io;
+use std::ops::Range;
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective};
 
-use super::format::{Entry, FormatError, Kind, MAX_BASE_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES};
+use super::format::{
+    Entry, FormatError, Kind, MAX_BASE_BYTES, MAX_CHUNK_BYTES, MAX_FRAME_BYTES, MAX_LEDGER_BYTES,
+};
+use super::ids::{self, Known};
 use super::stamps;
 use super::varint::{self, Reader};
 
@@ -19,6 +24,12 @@ const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xa4, 0x30, 0xec];
 const CODEC_PLAIN: u8 = 0;
 /// The payload is a stream of stamps and the trace's bytes without them.
 const CODEC_STAMPED: u8 = 1;
+/// The payload is a stream of stamps, which may be empty, and the ids and the rest apart.
+const CODEC_IDS: u8 = 2;
+/// Between ids, matches shorter than this cost more than the digits they stand for.
+const MIN_MATCH_WITH_IDS: u32 = 6;
+/// What ending blocks early adds to zstd's bound, in bytes; three each are needed.
+const PARTS_ROOM: usize = 64;
 /// Tables of an encoder with a base: a tenth of a base's positions fit zstd's default at level 3, and with it the
 /// gain shrinks to a third. Larger tables than the upper bound are copied for each frame at more cost than gain.
 const MIN_HASH_LOG: u32 = 16;
@@ -26,42 +37,58 @@ const MAX_HASH_LOG: u32 = 20;
 /// Frames of any length see the whole base.
 const WINDOW_LOG: u32 = 23;
 
+/// Appends the payload of a piece of a trace to `out`, as it is compressed. Returns where in `out` the text of its
+/// lines begins, which goes to the end.
+pub(crate) fn put_payload(out: &mut Vec<u8>, piece: &[u8]) -> usize {
+    let body_at;
+    match stamps::split(piece) {
+        Some(split) => {
+            out.push(CODEC_STAMPED);
+            varint::put(out, split.stamps.len() as u64);
+            out.extend_from_slice(&split.stamps);
+            body_at = out.len();
+            out.extend_from_slice(&split.body);
+        }
+        None => {
+            out.push(CODEC_PLAIN);
+            body_at = out.len();
+            out.extend_from_slice(piece);
+        }
+    }
+    body_at
+}
+
 /// A frame's payload, and where the trace's text begins in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Payload {
-    bytes: Vec<u8>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    bytes: &'a [u8],
     body_at: usize,
 }
 
-impl Payload {
-    /// Codes a piece of a trace.
-    pub(crate) fn new(piece: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(piece.len() + 16);
-        match stamps::split(piece) {
-            Some(split) => {
-                bytes.push(CODEC_STAMPED);
-                varint::put(&mut bytes, split.stamps.len() as u64);
-                bytes.extend_from_slice(&split.stamps);
-                let body_at = bytes.len();
-                bytes.extend_from_slice(&split.body);
-                Self { bytes, body_at }
-            }
-            None => {
-                bytes.push(CODEC_PLAIN);
-                bytes.extend_from_slice(piece);
-                Self { bytes, body_at: 1 }
-            }
-        }
+impl<'a> Payload<'a> {
+    /// Takes a payload that [`put_payload`] appended; `body_at` is what it returned.
+    pub(crate) fn of(buffer: &'a [u8], range: Range<usize>, body_at: usize) -> Self {
+        Self { body_at: body_at - range.start, bytes: &buffer[range] }
     }
 
     /// Returns all of it, as it is compressed.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Returns the text of the piece's lines.
-    pub(crate) fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &'a [u8] {
         &self.bytes[self.body_at..]
+    }
+
+    /// Returns the head of a payload whose ids stand apart.
+    fn head(&self, split: &ids::Split) -> Vec<u8> {
+        let stamps = &self.bytes[1..self.body_at];
+        let mut head = Vec::with_capacity(2 + stamps.len() + split.head.len());
+        head.push(CODEC_IDS);
+        head.extend_from_slice(if stamps.is_empty() { &[0] } else { stamps });
+        head.extend_from_slice(&split.head);
+        head
     }
 }
 
@@ -72,13 +99,28 @@ fn append_piece(payload: &[u8], raw_bytes: usize, out: &mut Vec<u8>) -> Result<(
             out.extend_from_slice(piece);
             Ok(())
         }
-        Some((&CODEC_STAMPED, rest)) => {
+        Some((&codec @ (CODEC_STAMPED | CODEC_IDS), rest)) => {
             let mut reader = Reader::new(rest);
             let parts = reader.size().and_then(|len| reader.bytes(len));
             let stream = parts.ok_or(FormatError::Entry("its stamps are cut off"))?;
             let body = &rest[rest.len() - reader.left()..];
-            stamps::join(stream, body, raw_bytes, out)
-                .ok_or(FormatError::Entry("its stamps do not fit its lines"))
+            let stamped = |text: &[u8], out: &mut Vec<u8>| {
+                stamps::join(stream, text, raw_bytes, out)
+                    .ok_or(FormatError::Entry("its stamps do not fit its lines"))
+            };
+            let with_ids = |out: &mut Vec<u8>| {
+                ids::join(body, raw_bytes, out)
+                    .ok_or(FormatError::Entry("its ids do not fit its lines"))
+            };
+            if codec == CODEC_STAMPED {
+                return stamped(body, out);
+            }
+            if stream.is_empty() {
+                return with_ids(out);
+            }
+            let mut text = Vec::new();
+            with_ids(&mut text)?;
+            stamped(&text, out)
         }
         Some(_) => Err(FormatError::Entry("its coding is unknown")),
         None => Err(FormatError::Entry("it is empty")),
@@ -94,6 +136,7 @@ pub(crate) fn may_be_base(content: &[u8]) -> bool {
 /// Compresses what goes into entries, with one base or none. Keeps zstd's context, whose tables are dear to make.
 pub(crate) struct Encoder {
     context: CCtx<'static>,
+    known: Known,
 }
 
 impl Encoder {
@@ -107,26 +150,69 @@ impl Encoder {
         ] {
             context.set_parameter(parameter).map_err(error)?;
         }
-        Ok(Self { context })
+        Ok(Self { context, known: Known::default() })
     }
 
-    /// Makes an encoder for entries against `base`, whose tables are made once.
-    pub(crate) fn with_base(level: i32, base: &[u8]) -> io::Result<Self> {
-        let mut encoder = Self::new(level)?;
+    /// Makes entries stand against `base` from now on, whose tables are made once.
+    pub(crate) fn set_base(&mut self, base: &[u8]) -> io::Result<()> {
         let log = base.len().max(1).ilog2().clamp(MIN_HASH_LOG, MAX_HASH_LOG);
         for parameter in
             [CParameter::HashLog(log), CParameter::ChainLog(log), CParameter::WindowLog(WINDOW_LOG)]
         {
-            encoder.context.set_parameter(parameter).map_err(error)?;
+            self.context.set_parameter(parameter).map_err(error)?;
         }
-        encoder.context.load_dictionary(base).map_err(error)?;
-        Ok(encoder)
+        self.known = Known::of(base);
+        let min_match = match self.known.are_dense(base.len()) {
+            true => MIN_MATCH_WITH_IDS,
+            // As the level has it.
+            false => 0,
+        };
+        self.context.set_parameter(CParameter::MinMatch(min_match)).map_err(error)?;
+        self.context.load_dictionary(base).map_err(error)?;
+        Ok(())
     }
 
     /// Compresses `bytes` to what goes into the pack.
     pub(crate) fn encode(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut stored = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
         self.context.compress2(&mut stored, bytes).map_err(error)?;
+        stored.shrink_to_fit();
+        Ok(stored)
+    }
+
+    /// Compresses a frame, its ids apart where that takes less.
+    pub(crate) fn encode_frame(&mut self, payload: Payload<'_>) -> io::Result<Vec<u8>> {
+        let Some(split) = ids::split(payload.body(), &self.known) else {
+            return self.encode(payload.bytes());
+        };
+        let apart = self.encode_parts([&payload.head(&split), &split.decimals, &split.packed])?;
+        if split.surely {
+            return Ok(apart);
+        }
+        let whole = self.encode(payload.bytes())?;
+        Ok(if whole.len() <= apart.len() { whole } else { apart })
+    }
+
+    /// Compresses parts that have nothing in common, each to blocks of its own, so that random bytes stay as they
+    /// are and the literals of the others get a code that fits them.
+    fn encode_parts(&mut self, parts: [&[u8]; 3]) -> io::Result<Vec<u8>> {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(bytes) + PARTS_ROOM);
+        self.context.reset(ResetDirective::SessionOnly).map_err(error)?;
+        self.context.set_pledged_src_size(Some(bytes as u64)).map_err(error)?;
+        let mut out = OutBuffer::around(&mut stored);
+        for (at, part) in parts.iter().enumerate() {
+            let mut part = InBuffer::around(part);
+            let end = match at + 1 == parts.len() {
+                true => ZSTD_EndDirective::ZSTD_e_end,
+                false => ZSTD_EndDirective::ZSTD_e_flush,
+            };
+            while self.context.compress_stream2(&mut out, &mut part, end).map_err(error)? > 0 {
+                if out.pos() == out.capacity() {
+                    return Err(io::Error::other("it does not fit zstd's bound"));
+                }
+            }
+        }
         stored.shrink_to_fit();
         Ok(stored)
     }
@@ -227,6 +313,7 @@ impl Decoder {
             Kind::Frame => MAX_FRAME_BYTES,
             Kind::Base => MAX_BASE_BYTES,
             Kind::Ledger => MAX_LEDGER_BYTES,
+            Kind::Chunk => MAX_CHUNK_BYTES,
         };
         if entry.raw_bytes > limit {
             return Err(FormatError::Entry("its length is over the limit"));
@@ -235,13 +322,13 @@ impl Decoder {
         let (context, payload) = (&mut self.context, &mut self.payload);
         match entry.kind {
             Kind::Frame => {
-                // Either coding makes a piece longer by one byte at most.
+                // No coding makes a piece longer by more than one byte.
                 decompress(context, stored, raw + 1, base, payload)?;
                 append_piece(payload, raw, out)
             }
-            _ if out.is_empty() => decompress(context, stored, raw, None, out),
+            _ if out.is_empty() => decompress(context, stored, raw, base, out),
             _ => {
-                decompress(context, stored, raw, None, payload)?;
+                decompress(context, stored, raw, base, payload)?;
                 out.extend_from_slice(payload);
                 Ok(())
             }

@@ -144,6 +144,13 @@ impl Packs {
         read.map_err(damaged)?
     }
 
+    /// Reads the stored bytes of an entry as they are, unverified.
+    pub(crate) fn stored(&self, name: PackName, entry: &Entry) -> Result<Vec<u8>, PackError> {
+        let (file, mut stored) = (self.open(name)?, Vec::new());
+        file.read(entry.offset, entry.stored_bytes, &mut stored)?;
+        Ok(stored)
+    }
+
     /// Reads a pack's footer, checking magic and checksum.
     pub fn footer(&self, name: PackName) -> Result<Footer, PackError> {
         let damaged = |source| PackError::Damaged { pack: name, source };
@@ -293,6 +300,11 @@ impl PackWriter {
     /// Returns how many entries the pack has so far.
     pub(crate) fn entry_count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Gives the pack its number, which is only written at its end.
+    pub(crate) fn renumber(&mut self, number: u64) {
+        self.number = number;
     }
 
     /// Ends the pack and makes it durable.

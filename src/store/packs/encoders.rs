@@ -4,8 +4,9 @@ use std::io;
 
 use super::codec::Encoder;
 
-/// Encoders with a base that are kept; each has tables of a few megabytes.
-const MAX_ENCODERS: usize = 6;
+/// Encoders with a base that are kept; each takes up to 20 MB. Frames are compressed in the order of their bases, so
+/// that of many bases none is met again before all others were.
+const MAX_ENCODERS: usize = 2;
 
 /// How much work compression may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(crate) const COMPACT: Effort = Effort {
 pub(crate) struct Encoders {
     effort: Effort,
     alone: Encoder,
+    /// Those used last stand last.
     with_base: Vec<(u64, Encoder)>,
 }
 
@@ -69,10 +71,51 @@ impl Encoders {
 
     /// Makes the encoder with a base and keeps it.
     pub(crate) fn add_base(&mut self, id: u64, content: &[u8]) -> io::Result<()> {
-        if self.with_base.len() >= MAX_ENCODERS {
-            self.with_base.remove(0);
-        }
-        self.with_base.push((id, Encoder::with_base(self.effort.frame_level, content)?));
+        // Another base for the oldest, and not another encoder: its memory would come back in pieces.
+        let mut encoder = match self.with_base.len() >= MAX_ENCODERS {
+            true => self.with_base.remove(0).1,
+            false => Encoder::new(self.effort.frame_level)?,
+        };
+        encoder.set_base(content)?;
+        self.with_base.push((id, encoder));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use crate::store::packs::Kind;
+    use crate::store::packs::codec::{Base, Decoder};
+    use crate::store::segment::entry;
+
+    fn base(id: u64, lines: u32) -> Vec<u8> {
+        // Each line is unlike all others, so that only its own base makes it small.
+        let line =
+            |i: u32| format!("{id}: {} of a base\n", i.wrapping_mul(0x9e37_79b1)).into_bytes();
+        (0..lines).flat_map(line).collect()
+    }
+
+    #[test]
+    fn an_encoder_whose_base_was_replaced_encodes_against_the_new_one() {
+        let mut encoders = Encoders::new(INGEST).unwrap();
+        for round in 0..3 {
+            for id in 0..5 {
+                let content = base(id, 100 + 10_000 * id as u32);
+                if encoders.with_base(id).is_none() {
+                    encoders.add_base(id, &content).unwrap();
+                }
+                let stored = encoders.with_base(id).unwrap().encode(&content[..2000]).unwrap();
+                assert!(stored.len() < 60, "round {round}, base {id}: {} bytes", stored.len());
+                let hash = *blake3::hash(&content[..2000]).as_bytes();
+                let (entry, base) = (entry(Kind::Ledger, 2000, hash), Base::new(content.clone()));
+                let mut read = Vec::new();
+                let mut decoder = Decoder::new().unwrap();
+                decoder.decode(&entry, &stored, Some(&base.unwrap()), &mut read).unwrap();
+                assert_eq!(read, &content[..2000]);
+            }
+        }
+        assert_eq!(encoders.with_base.len(), MAX_ENCODERS);
     }
 }

@@ -22,8 +22,11 @@ pub const MAX_FRAME_BYTES: u64 = 4 * 1024 * 1024 + 128 * 1024;
 pub const MAX_BASE_BYTES: u64 = 4 * 1024 * 1024;
 /// A ledger never exceeds this; the bound is that of one JSON answer with room for its neighbours.
 pub const MAX_LEDGER_BYTES: u64 = 80 * 1024 * 1024;
-/// A footer never exceeds this; at about 50 bytes an entry it holds five million entries.
-pub const MAX_FOOTER_BYTES: u64 = 256 * 1024 * 1024;
+/// A chunk never exceeds this, so that reading a little of a large file decodes little.
+pub const MAX_CHUNK_BYTES: u64 = 1024 * 1024;
+/// A footer never exceeds this. At about 60 bytes an entry it lists half a million, as of a log of 64 GiB; read into
+/// memory it takes four times as much.
+pub const MAX_FOOTER_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Why bytes are not a pack, a footer or an entry of format v1.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub enum Kind {
     Base,
     /// Job documents as received, artifact listings and notes; see [`super::ledger`].
     Ledger,
+    /// A piece of a file out of a job's artifacts, the archive itself among them.
+    Chunk,
 }
 
 /// Where a frame stands in its trace.
@@ -83,7 +88,7 @@ pub struct FramePlace {
 pub struct Footer {
     /// The archive's number of the pack; a later pack has a higher one.
     pub number: u64,
-    /// It was written by compaction, out of earlier packs.
+    /// Compaction leaves it alone: it was written by that out of earlier packs, or holds chunks only.
     pub compacted: bool,
     /// The entries, in the order of their places.
     pub entries: Vec<Entry>,
@@ -124,6 +129,7 @@ pub(crate) fn encode_footer(number: u64, compacted: bool, entries: &[Entry]) -> 
             Kind::Frame => 1,
             Kind::Base => 2,
             Kind::Ledger => 3,
+            Kind::Chunk => 4,
         });
         varint::put(&mut table, entry.stored_bytes);
         varint::put(&mut table, entry.raw_bytes);
@@ -217,6 +223,7 @@ fn parse_table(reader: &mut Reader<'_>, end: u64) -> Option<Footer> {
             1 => Kind::Frame,
             2 => Kind::Base,
             3 => Kind::Ledger,
+            4 => Kind::Chunk,
             _ => return None,
         };
         let stored_bytes = reader.number()?;

@@ -12,6 +12,7 @@ pub(in crate::store) mod disk;
 pub(crate) mod encoders;
 mod files;
 pub(crate) mod format;
+mod ids;
 pub mod ledger;
 pub(crate) mod shapes;
 mod stamps;

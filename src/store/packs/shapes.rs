@@ -13,6 +13,9 @@ use super::varint::{self, Reader};
 const MAX_LINE_BYTES: usize = 512;
 /// Shapes that a sketch keeps: enough to tell a fifth from a tenth, at about two kilobytes for each base.
 const MAX_SKETCH: usize = 1024;
+/// A word of so many letters, all of them hexadecimal digits, is taken for a piece of an id. Of UUIDs one in sixteen
+/// has such a piece, which would be a new shape each time; of words there are few.
+const MIN_HEX_WORD: u32 = 4;
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A map whose keys are shapes, which are hashes already.
@@ -40,6 +43,7 @@ impl Hasher for ShapeHasher {
 enum Class {
     Mark,
     Letter,
+    HexLetter,
     Digit,
     End,
 }
@@ -50,6 +54,7 @@ const CLASSES: [Class; 256] = {
     while byte < 256 {
         classes[byte] = match byte as u8 {
             b'0'..=b'9' => Class::Digit,
+            b'a'..=b'f' | b'A'..=b'F' => Class::HexLetter,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Letter,
             b'\n' | b'\r' => Class::End,
             _ => Class::Mark,
@@ -68,12 +73,19 @@ impl Shapes {
     pub(crate) fn of(text: &[u8]) -> Self {
         let mut found = Vec::with_capacity(text.len() / 64);
         let (mut line, mut word, mut has_digit, mut last, mut bytes) = (0u64, 0u64, false, 0u8, 0);
+        let (mut hex_letters, mut is_word) = (0, false);
         for byte in text.iter().copied() {
             bytes += 1;
             let class = CLASSES[usize::from(byte)];
             match class {
                 Class::Letter => {
                     word = (word ^ u64::from(byte)).wrapping_mul(PRIME);
+                    is_word = true;
+                    continue;
+                }
+                Class::HexLetter => {
+                    word = (word ^ u64::from(byte)).wrapping_mul(PRIME);
+                    hex_letters += 1;
                     continue;
                 }
                 Class::Digit => {
@@ -84,9 +96,10 @@ impl Shapes {
                 Class::Mark | Class::End => {}
             }
             if has_digit || word != 0 {
-                line =
-                    (line.rotate_left(23) ^ if has_digit { 1 } else { word }).wrapping_mul(PRIME);
+                let is_id = has_digit || !is_word && hex_letters >= MIN_HEX_WORD;
+                line = (line.rotate_left(23) ^ if is_id { 1 } else { word }).wrapping_mul(PRIME);
                 (word, has_digit, last) = (0, false, 0);
+                (hex_letters, is_word) = (0, false);
             }
             if class == Class::End || bytes as usize >= MAX_LINE_BYTES {
                 if line != 0 {
@@ -211,12 +224,15 @@ mod tests {
         let two = shape("built  345 files in 13.5s, commit 0123456789abcdef\n");
         assert_eq!(one.iter().collect::<Vec<_>>(), two.iter().collect::<Vec<_>>());
         assert_ne!(one, shape("built   12 files in 3.25s, branch deadbeef01\n"));
+        let uuid = shape("part b6029675-5178-f3e8-3ef1-878bca6aa0db\n");
+        assert_eq!(uuid, shape("part 4d9c082b-fade-2f36-beef-d22cccd34caa\n"));
+        assert_ne!(uuid, shape("part 4d9c082b-shed-2f36-beef-d22cccd34caa\n"));
     }
 
     #[test]
     fn a_part_is_that_of_the_bytes_of_different_lines() {
-        let known = Shapes::of(b"aaaa\nbbbb\n");
-        let text = Shapes::of(b"aaaa\naaaa\ncccccccccccccc\n");
+        let known = Shapes::of(b"wwww\nxxxx\n");
+        let text = Shapes::of(b"wwww\nwwww\nyyyyyyyyyyyyyy\n");
         let sketch = Sketch::new(known.iter().collect());
         assert_eq!(sketch.part_of(&text), Some(0.25));
         assert_eq!(text.part(|s| known.iter().any(|k| k == s)), 0.25);

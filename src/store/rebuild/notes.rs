@@ -1,22 +1,31 @@
 //! Replaying ledgers: documents become rows of jobs, notes become what is known beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Numbered, ParsedJob, Rebuilt};
-use crate::model::{JobId, PipelineId, ProjectId, TraceState};
+use super::progress::Progress;
+use super::{Numbered, ParsedJob, Rebuilt, artifacts};
+use crate::model::{JobId, ProjectId, TraceState};
 use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
 };
 use crate::store::check::{Damage, words};
 use crate::store::packs::ledger::{self, Record, RecordKind};
 use crate::store::packs::{Kind, PackError};
-use crate::store::{Store, StoreError, TraceId};
+use crate::store::{HOST_KEY, Store, StoreError, TraceId};
 
 /// Why a job is fetched again whose trace was noted but is in no pack.
 const LOST: &str = "its trace is not in the archive";
+
+/// What is read out of a pack's ledgers in one go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Projects,
+    Documents,
+    Notes,
+}
 
 /// Replays the ledgers of packs, in their order.
 pub(super) struct Replay<'a, P> {
@@ -24,17 +33,20 @@ pub(super) struct Replay<'a, P> {
     parse: P,
     now: Timestamp,
     projects: BTreeMap<ProjectId, ProjectRow>,
-    moved: Vec<u64>,
+    moved: BTreeSet<u64>,
+    progress: Progress,
+    host: Option<String>,
     writes: Writes,
 }
 
-impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
+impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     pub(super) fn new(store: &'a Store, parse: P, now: Timestamp) -> Self {
-        let (projects, moved, writes) = Default::default();
-        Self { store, parse, now, projects, moved, writes }
+        let (projects, moved, progress, host, writes) = Default::default();
+        Self { store, parse, now, projects, moved, progress, host, writes }
     }
 
-    /// Replays one pack: documents first, since a note is about a job that has one.
+    /// Replays one pack: the addresses of projects first, from which those of jobs follow; then documents, since a note is
+    /// about a job that has one.
     pub(super) async fn pack(
         &mut self,
         pack: &Numbered,
@@ -44,13 +56,13 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         self.writes = Writes { documents_in: Some(pack.id), ..Writes::default() };
         let footer = self.store.packs.footer(name)?;
         let ledgers: Vec<_> = footer.entries.iter().filter(|e| e.kind == Kind::Ledger).collect();
-        for notes in [false, true] {
+        for pass in [Pass::Projects, Pass::Documents, Pass::Notes] {
             for entry in &ledgers {
                 let bytes = match self.store.packs.read(name, entry, None) {
                     Ok(bytes) => bytes,
                     Err(e) if e.is_damage() => {
                         let what = format!("job documents: {}", words(&e));
-                        if notes {
+                        if pass == Pass::Notes {
                             rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });
                         }
                         continue;
@@ -60,12 +72,17 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
                 for (index, record) in ledger::records(&bytes).enumerate() {
                     let record =
                         record.map_err(|source| PackError::Damaged { pack: name, source })?;
-                    match (record.kind, notes) {
-                        (RecordKind::Job | RecordKind::Bridge, false) => {
+                    match (record.kind, pass) {
+                        (RecordKind::Job | RecordKind::Bridge, Pass::Documents) => {
                             rebuilt.documents += 1;
                             self.document(&record, (entry.offset, index as u64));
                         }
-                        (RecordKind::Note, true) => self.note(&record).await?,
+                        (RecordKind::ArtifactListing, Pass::Documents) => {
+                            let doc = (entry.offset, index as u64);
+                            artifacts::listing(&mut self.writes.artifacts, &record, doc);
+                        }
+                        (RecordKind::Note, Pass::Projects) => self.project(&record),
+                        (RecordKind::Note, Pass::Notes) => self.note(&record).await?,
                         _ => {}
                     }
                 }
@@ -75,37 +92,80 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         Ok(self.store.catalogue.write(&writes).await?)
     }
 
-    /// Writes what is known only at the end.
-    pub(super) async fn finish(self) -> Result<(), StoreError> {
-        let writes =
-            Writes { projects: self.projects.into_values().collect(), ..Writes::default() };
-        self.store.catalogue.write(&writes).await?;
-        self.store.catalogue.set_ledgers_moved(&self.moved).await?;
-        Ok(self.store.catalogue.reopen_lost(LOST, self.now).await?)
+    /// Returns the packs that are neither there nor said to stand in a later one: what they held is lost.
+    pub(super) fn missing(&self, there: &BTreeSet<u64>) -> Vec<u64> {
+        let highest = there.last().copied().unwrap_or_default();
+        let known = |id: &u64| there.contains(id) || self.moved.contains(id);
+        (1..=highest).filter(|id| !known(id)).collect()
+    }
+
+    /// Writes what is known only at the end. How far capturing was is believed only of an archive that is `whole`.
+    pub(super) async fn finish(mut self, whole: bool) -> Result<(), StoreError> {
+        if !whole {
+            self.progress.forget();
+        }
+        for row in self.projects.values_mut() {
+            row.newest_job = self.progress.newest_job(row.id);
+        }
+        let projects = self.projects.into_values().collect();
+        let mut writes = Writes { projects, ..Writes::default() };
+        self.progress.add_to(&mut writes);
+        let catalogue = &self.store.catalogue;
+        catalogue.write(&writes).await?;
+        if let Some(host) = &self.host {
+            catalogue.set_meta(HOST_KEY, host).await?;
+        }
+        let moved: Vec<u64> = self.moved.into_iter().collect();
+        catalogue.set_ledgers_moved(&moved).await?;
+        Ok(catalogue.reopen_lost(LOST, self.now).await?)
     }
 
     fn document(&mut self, record: &Record<'_>, doc: (u64, u64)) {
-        let Some(mut parsed) = (self.parse)(record.bytes) else { return };
+        let Some(mut parsed) = (self.parse)(record.kind, record.bytes) else { return };
         let (id, project) = (JobId(record.job), ProjectId(record.project));
         let url = self.projects.get(&project).map(|p| usual_url(&p.web_url, id));
-        // A pack of the project's first jobs has the note of its address too, but behind them.
-        let usual = format!("/-/jobs/{id}");
-        parsed.job.web_url = parsed.job.web_url.filter(|web| match &url {
-            Some(url) => web != url,
-            None => !web.ends_with(&usual),
-        });
+        parsed.job.web_url = parsed.job.web_url.filter(|web| Some(web) != url.as_ref());
         parsed.job.id = id;
+        if let Some(pipeline) = parsed.job.pipeline
+            && record.kind == RecordKind::Job
+        {
+            self.writes.pipelines_met.insert(pipeline, project);
+        }
+        let at = time(record.at_micros as i64).unwrap_or(self.now);
+        let first = self.writes.listings.get(&id).map_or(at, |earlier| earlier.at);
         let listing = Listing {
             job: parsed.job,
             project,
             artifacts: parsed.artifacts,
             digest: parsed.digest,
             bridge: record.kind == RecordKind::Bridge,
-            downstream: downstream(record),
+            downstream: parsed.downstream.map(|(to, id)| (to.unwrap_or(project), id)),
             doc: Some(doc),
-            at: time(record.at_micros as i64).unwrap_or(self.now),
+            at: first,
         };
         self.writes.listings.insert(id, listing);
+    }
+
+    fn project(&mut self, record: &Record<'_>) {
+        // Few notes are of this kind: the others need not be read for it.
+        if memchr::memmem::find(record.bytes, b"\"project\"").is_none() {
+            return;
+        }
+        let Ok(note) = serde_json::from_slice::<Value>(record.bytes) else { return };
+        if note["event"] != "project" {
+            return;
+        }
+        let text = |key: &str| note[key].as_str().unwrap_or_default().to_owned();
+        let id = ProjectId(record.project);
+        let row = ProjectRow {
+            id,
+            path: text("path"),
+            web_url: text("web_url"),
+            seen_at: time(record.at_micros as i64).unwrap_or(self.now),
+            // Notes of progress tell it.
+            newest_job: JobId(0),
+        };
+        self.projects.insert(id, row);
     }
 
     async fn note(&mut self, record: &Record<'_>) -> Result<(), StoreError> {
@@ -113,29 +173,25 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         let at = time(record.at_micros as i64).unwrap_or(self.now);
         let text = |key: &str| note[key].as_str().unwrap_or_default().to_owned();
         match note["event"].as_str() {
-            Some("capture") => self.writes.captures.push(Capture {
-                id: note["id"].as_u64().unwrap_or_default(),
-                host: text("host"),
-                gitlab_version: text("gitlab"),
-                user: text("user"),
-                version: text("jobvault"),
-                at,
-            }),
-            Some("project") => {
-                let id = ProjectId(record.project);
-                let row = ProjectRow {
-                    id,
-                    path: text("path"),
-                    web_url: text("web_url"),
-                    seen_at: at,
-                    // The next sync lists all jobs again: where walks stood is not recorded.
-                    newest_job: JobId(0),
-                };
-                self.projects.insert(id, row);
+            Some("capture") => {
+                self.host = note["host"].as_str().map(str::to_owned);
+                self.writes.captures.push(Capture {
+                    id: note["id"].as_u64().unwrap_or_default(),
+                    host: text("host"),
+                    gitlab_version: text("gitlab"),
+                    user: text("user"),
+                    version: text("jobvault"),
+                    at,
+                });
             }
+            Some("progress") => self.progress.take(&note),
             Some("compact") => {
                 let packs = note["packs"].as_array().into_iter().flatten();
                 self.moved.extend(packs.filter_map(Value::as_u64));
+            }
+            Some("blob") => artifacts::blob(&mut self.writes.artifacts, &note),
+            Some("artifacts") => {
+                artifacts::state(&mut self.writes.artifacts, JobId(record.job), &note, at);
             }
             Some("state") => self.state(JobId(record.job), &note, None, at),
             Some("trace") => {
@@ -185,16 +241,6 @@ impl<'a, P: Fn(&[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     }
 }
 
-/// Returns the pipeline that a bridge started, where its document tells.
-fn downstream(record: &Record<'_>) -> Option<(ProjectId, PipelineId)> {
-    if record.kind != RecordKind::Bridge {
-        return None;
-    }
-    let document: Value = serde_json::from_slice(record.bytes).ok()?;
-    let pipeline = &document["downstream_pipeline"];
-    Some((ProjectId(pipeline["project_id"].as_u64()?), PipelineId(pipeline["id"].as_u64()?)))
-}
-
-fn time(micros: i64) -> Option<Timestamp> {
+pub(super) fn time(micros: i64) -> Option<Timestamp> {
     Timestamp::from_microsecond(micros).ok()
 }

@@ -3,12 +3,10 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use super::compact::{archive_of_runs, assert_whole, repeated};
+use super::compact::{NO_GRACE, archive_of_runs, assert_whole, repeated};
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
 use crate::store::prune::{PruneOptions, prune};
-
-const NO_GRACE: CompactOptions = CompactOptions { grace: SignedDuration::ZERO, dry_run: false };
 
 /// What happens to a pack file.
 #[derive(Debug, Clone)]

@@ -73,7 +73,7 @@ impl Patient {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = archive_of_runs(dir.path(), 1..6).await;
-        let options = CompactOptions { grace: SignedDuration::ZERO, dry_run: false };
+        let options = CompactOptions { grace: SignedDuration::ZERO, ..CompactOptions::default() };
         compact(&store, options, now(), |_| {}).await.unwrap();
         store.close().await;
         archive_of_runs(dir.path(), 6..9).await.close().await;

@@ -4,13 +4,19 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
+use crate::store::packs::ledger::RecordKind;
 use crate::store::rebuild::{ParsedJob, rebuild};
 
-fn parse(document: &[u8]) -> Option<ParsedJob> {
+fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
     let json: serde_json::Value = serde_json::from_slice(document).ok()?;
     let id = JobId(json["id"].as_u64()?);
     let name = json["name"].as_str().map(str::to_owned);
-    Some(ParsedJob { job: Job { id, name, ..Job::default() }, artifacts: None, digest: 1 })
+    Some(ParsedJob {
+        job: Job { id, name, ..Job::default() },
+        artifacts: None,
+        digest: 1,
+        downstream: None,
+    })
 }
 
 /// Everything a reader can ask of an archive: rows, documents, traces with their sections.
@@ -92,7 +98,7 @@ async fn a_compacted_archive_is_rebuilt_with_and_without_the_packs_it_superseded
     for grace in [SignedDuration::from_hours(1), SignedDuration::ZERO] {
         let dir = tempfile::tempdir().unwrap();
         let store = varied(dir.path()).await;
-        let options = CompactOptions { grace, dry_run: false };
+        let options = CompactOptions { grace, ..CompactOptions::default() };
         compact(&store, options, now(), |_| {}).await.unwrap();
         let mut batch = store.batch(now()).await.unwrap();
         store_job(&mut batch, 7, &log(7, 50)).await;

@@ -109,7 +109,7 @@ impl Writer {
 }
 
 /// Returns the list of a job's files as JSON, `None` where it is empty.
-fn artifacts(job: &Job) -> Option<String> {
+pub(in crate::sync) fn artifacts(job: &Job) -> Option<String> {
     let files: Vec<_> = (job.artifacts.iter())
         .map(|a| {
             serde_json::json!({"file_type": a.file_type, "size": a.size, "filename": a.filename,

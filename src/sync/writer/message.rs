@@ -7,6 +7,7 @@ use crate::gitlab::{Received, TraceHead};
 use crate::model::{Bridge, Job, JobId, PipelineId, ProjectId, TraceState};
 use crate::store::catalogue::{Marks, PipelineRow, ProjectRow, Walk};
 use crate::store::{Identity, NewState};
+use crate::sync::artifacts::Fetched;
 use crate::sync::queue::Item;
 use crate::sync::spool::Spool;
 
@@ -78,6 +79,8 @@ pub(in crate::sync) enum Message {
     State { item: Item, state: NewState },
     /// A job that the server no longer has, and what became of its trace before.
     Gone { job: JobId, project: ProjectId, state: TraceState, reason: String },
+    /// What became of a job's artifacts.
+    Artifacts(Box<Fetched>),
     /// A project was walked to its end.
     Synced(ProjectId),
     /// All so far is to be made durable, and then said so.

@@ -22,6 +22,10 @@ pub struct Data {
     pub token: String,
     /// The id the next new job gets.
     pub next_job: u64,
+    /// The server that artifacts are redirected to; it holds the same.
+    pub storage: Option<String>,
+    /// Whether artifacts are sent in parts when asked for.
+    pub ranges: bool,
     /// Whether a server serves it, so that what is added from now on changes its pipeline.
     pub running: bool,
 }
@@ -48,6 +52,8 @@ pub struct FakeJob {
     pub doc: Value,
     /// Its log; empty where there is none.
     pub trace: Vec<u8>,
+    /// Its artifacts archive.
+    pub archive: Option<Vec<u8>>,
 }
 
 impl Default for Data {
@@ -59,6 +65,8 @@ impl Default for Data {
             keyset: true,
             token: super::TOKEN.to_owned(),
             next_job: 1_000_000,
+            storage: None,
+            ranges: true,
             running: false,
         }
     }
@@ -101,7 +109,17 @@ impl Data {
                 held["updated_at"] = now();
             }
         }
-        project_doc.jobs.insert(id, FakeJob { doc, trace });
+        project_doc.jobs.insert(id, FakeJob { doc, trace, archive: None });
+    }
+
+    /// Gives a job an artifacts archive and the entry of it.
+    pub fn archive(mut self, project: u64, job: u64, archive: Vec<u8>) -> Self {
+        let job = self.job_mut(project, job);
+        let entry = json!({"file_type": "archive", "size": archive.len(), "filename": "artifacts.zip",
+            "file_format": "zip"});
+        job.doc["artifacts"].as_array_mut().unwrap().insert(0, entry);
+        job.archive = Some(archive);
+        self
     }
 
     /// Adds a bridge of a pipeline, which started another one of a project.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a loopback server of tests may panic")]
 #![allow(dead_code, unused_imports, reason = "each user of this module needs another part of it")]
 
+mod artifacts;
 mod data;
 mod fault;
 mod lists;

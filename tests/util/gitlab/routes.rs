@@ -4,11 +4,12 @@
 
 use serde_json::{Value, json};
 
+use super::artifacts;
 use super::data::{Data, FakeJob, FakeProject, finished};
 use super::lists::page;
 use super::wire::{Answer, Request};
 
-fn message(status: u16, text: &str) -> Answer {
+pub(super) fn message(status: u16, text: &str) -> Answer {
     Answer::json(status, &json!({ "message": text }))
 }
 
@@ -17,7 +18,7 @@ fn gone() -> Answer {
 }
 
 /// Returns the token of a request, however it is sent.
-fn token(request: &Request) -> Option<&str> {
+pub(super) fn token(request: &Request) -> Option<&str> {
     let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     bearer.or_else(|| request.header("private-token")).or_else(|| request.header("job-token"))
 }
@@ -32,6 +33,9 @@ pub fn answer(data: &mut Data, base: &str, request: &Request) -> (&'static str, 
     let path = request.path.strip_prefix("/api/v4/").unwrap_or_default();
     let parts: Vec<&str> = path.split('/').collect();
     let get = request.method == "GET";
+    if let Some(path) = request.path.strip_prefix("/bucket/") {
+        return ("storage", artifacts::storage(data, path, request));
+    }
     let route = match (parts.as_slice(), get) {
         (["version"], true) => "version",
         (["user"], true) => "user",
@@ -41,6 +45,7 @@ pub fn answer(data: &mut Data, base: &str, request: &Request) -> (&'static str, 
         (["projects", _, "jobs"], true) => "jobs",
         (["projects", _, "jobs", _], true) => "job",
         (["projects", _, "jobs", _, "trace"], true) => "trace",
+        (["projects", _, "jobs", _, "artifacts"], true) => "artifacts",
         (["projects", _, "pipelines"], true) => "pipelines",
         (["projects", _, "pipelines", _], true) => "pipeline",
         (["projects", _, "pipelines", _, "jobs"], true) => "pipeline_jobs",
@@ -81,6 +86,9 @@ fn known(data: &mut Data, base: &str, request: &Request, route: &str, parts: &[&
     };
     if request.method == "POST" {
         return act(data, id, parts[3].parse().unwrap_or(0), route, request);
+    }
+    if route == "artifacts" {
+        return artifacts::archive(data, id, parts[3], request);
     }
     let keyset = data.keyset;
     let Some(project) = data.projects.get(&id) else {

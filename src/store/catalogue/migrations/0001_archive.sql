@@ -9,6 +9,7 @@ CREATE TABLE packs (
     id INTEGER PRIMARY KEY,
     name BLOB NOT NULL UNIQUE,
     bytes INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     -- Written by compaction.
     compacted INTEGER NOT NULL DEFAULT 0,
@@ -58,27 +59,42 @@ CREATE TABLE walks (
     until INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE jobs (
+-- Words that many rows repeat. Never removed.
+CREATE TABLE words (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Those that every archive has get the shortest numbers.
+INSERT INTO words (text) VALUES (''), ('pending'), ('archived'), ('success'), ('failed'), ('canceled'), ('test'), ('main');
+
+-- Read through the view jobs, which shows words for their numbers.
+CREATE TABLE job_rows (
     id INTEGER PRIMARY KEY,
     project INTEGER NOT NULL,
     pipeline INTEGER,
-    name TEXT NOT NULL,
-    stage TEXT NOT NULL,
-    status TEXT NOT NULL,
-    ref TEXT NOT NULL,
+    -- Numbers of words.
+    name INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    ref INTEGER NOT NULL,
     tag INTEGER NOT NULL,
-    sha TEXT NOT NULL,
+    -- Twenty bytes, or what it is where it is no commit's id.
+    sha ANY NOT NULL,
     created_at INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
     duration REAL,
     erased_at INTEGER,
     artifacts_expire_at INTEGER,
-    failure_reason TEXT,
-    user TEXT,
-    runner TEXT,
-    -- JSON as the server sent it; NULL where it listed none.
-    artifacts TEXT,
+    -- Numbers of words.
+    failure_reason INTEGER,
+    user INTEGER,
+    runner INTEGER,
+    -- JSON as the server sent it, with 0 for each size, as the number of a word; NULL where it listed none.
+    artifacts INTEGER,
+    -- The sizes, coded; NULL where the JSON stands as it was.
+    artifact_sizes BLOB,
     -- Length of the trace as the server announces it.
     trace_size INTEGER,
     -- NULL where it is the project's web_url and the usual rest.
@@ -89,8 +105,9 @@ CREATE TABLE jobs (
     doc_offset INTEGER,
     doc_index INTEGER,
     listed_at INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending',
-    reason TEXT NOT NULL DEFAULT '',
+    -- Numbers of words.
+    state INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
     state_at INTEGER NOT NULL,
     capture INTEGER,
     trace INTEGER,
@@ -102,8 +119,10 @@ CREATE TABLE jobs (
     erased_seen_at INTEGER
 ) STRICT;
 
-CREATE INDEX jobs_by_project ON jobs (project, id);
-CREATE INDEX jobs_to_see_again ON jobs (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX jobs_by_project ON job_rows (project, id);
+CREATE INDEX jobs_to_see_again ON job_rows (next_at) WHERE next_at IS NOT NULL;
+-- With the trace, so that counting reads the index alone.
+CREATE INDEX jobs_without_trace ON job_rows (state, reason, trace) WHERE trace IS NULL;
 
 CREATE TABLE traces (
     id INTEGER PRIMARY KEY,
@@ -117,3 +136,32 @@ CREATE TABLE traces (
 ) STRICT;
 
 CREATE INDEX traces_by_job ON traces (job);
+
+-- How many jobs of a project are in a state, how many of them have a trace, and the bytes of these. Kept by triggers,
+-- so that nothing need be counted.
+CREATE TABLE tallies (
+    project INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    jobs INTEGER NOT NULL,
+    traces INTEGER NOT NULL,
+    raw_bytes INTEGER NOT NULL,
+    PRIMARY KEY (project, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER tally_new AFTER INSERT ON job_rows BEGIN
+    INSERT INTO tallies (project, state, jobs, traces, raw_bytes) VALUES (new.project, new.state, 1,
+        new.trace IS NOT NULL, coalesce((SELECT raw_bytes FROM traces WHERE id = new.trace), 0))
+    ON CONFLICT (project, state) DO UPDATE SET jobs = jobs + 1, traces = traces + excluded.traces,
+        raw_bytes = raw_bytes + excluded.raw_bytes;
+END;
+
+CREATE TRIGGER tally_moved AFTER UPDATE OF project, state, trace ON job_rows
+WHEN old.project <> new.project OR old.state <> new.state OR old.trace IS NOT new.trace BEGIN
+    UPDATE tallies SET jobs = jobs - 1, traces = traces - (old.trace IS NOT NULL),
+        raw_bytes = raw_bytes - coalesce((SELECT raw_bytes FROM traces WHERE id = old.trace), 0)
+    WHERE project = old.project AND state = old.state;
+    INSERT INTO tallies (project, state, jobs, traces, raw_bytes) VALUES (new.project, new.state, 1,
+        new.trace IS NOT NULL, coalesce((SELECT raw_bytes FROM traces WHERE id = new.trace), 0))
+    ON CONFLICT (project, state) DO UPDATE SET jobs = jobs + 1, traces = traces + excluded.traces,
+        raw_bytes = raw_bytes + excluded.raw_bytes;
+END;

@@ -78,3 +78,15 @@ fn of_a_great_many_bases_the_newest_are_known() {
     assert_eq!(bases.by_shape.len(), MAX_KNOWN);
     assert!(bases.known.contains_key(&(MAX_KNOWN as u64 + 9)));
 }
+
+#[test]
+fn a_shape_finds_the_newest_of_many_bases_and_forgets_what_is_gone() {
+    let mut found = Found::One(0);
+    (1..=MAX_FOUND as u64).for_each(|id| found.add(id));
+    let newest: Vec<u64> = (1..=MAX_FOUND as u64).collect();
+    assert_eq!(found.ids(), newest);
+    let two = Found::Many([3, 7].into());
+    assert_eq!(two.without(5).unwrap().ids(), [3, 7]);
+    assert_eq!(two.without(3).unwrap().ids(), [7]);
+    assert!(two.without(3).unwrap().without(7).is_none());
+}

@@ -3,7 +3,20 @@ use super::*;
 use proptest::prelude::*;
 
 fn stored_frame(encoder: &mut Encoder, piece: &[u8]) -> Vec<u8> {
-    encoder.encode(Payload::new(piece).bytes()).unwrap()
+    with_payload(piece, |payload| encoder.encode_frame(payload)).unwrap()
+}
+
+/// Calls `f` with the payload of a piece.
+fn with_payload<T>(piece: &[u8], f: impl FnOnce(Payload<'_>) -> T) -> T {
+    let mut bytes = Vec::new();
+    let body_at = put_payload(&mut bytes, piece);
+    f(Payload::of(&bytes, 0..bytes.len(), body_at))
+}
+
+fn with_base(base: &[u8]) -> Encoder {
+    let mut encoder = Encoder::new(3).unwrap();
+    encoder.set_base(base).unwrap();
+    encoder
 }
 
 fn entry(kind: Kind, raw_bytes: u64, hash: &[u8; 32]) -> Entry {
@@ -31,7 +44,7 @@ fn lines(count: u32) -> Vec<u8> {
 fn a_frame_against_a_base_decodes_with_it_alone() {
     let base = lines(20_000);
     let piece = &base[5_000..90_000];
-    let stored = stored_frame(&mut Encoder::with_base(3, &base).unwrap(), piece);
+    let stored = stored_frame(&mut with_base(&base), piece);
     assert!(stored.len() < 4000, "{} bytes", stored.len());
     let hash = *blake3::hash(piece).as_bytes();
     let len = piece.len() as u64;
@@ -45,7 +58,7 @@ fn a_frame_against_a_base_decodes_with_it_alone() {
 #[test]
 fn an_encoder_with_a_base_is_used_again_and_again() {
     let base = lines(200_000);
-    let mut encoder = Encoder::with_base(3, &base).unwrap();
+    let mut encoder = with_base(&base);
     let dict = Base::new(base[..MAX_BASE_BYTES as usize].to_vec());
     assert!(dict.is_ok());
     for at in [0, 1_000_000, 3_000_000] {
@@ -56,7 +69,7 @@ fn an_encoder_with_a_base_is_used_again_and_again() {
 #[test]
 fn a_decoder_is_used_again_and_again_for_frames_of_any_length() {
     let base = lines(60_000);
-    let mut encoder = Encoder::with_base(3, &base).unwrap();
+    let mut encoder = with_base(&base);
     let dict = Base::new(base.clone()).unwrap();
     let mut decoder = Decoder::new().unwrap();
     for len in [1, 100_000, 130_000, 700_000, 20, 130_000] {
@@ -86,6 +99,35 @@ fn a_stamped_frame_is_smaller_and_comes_back() {
     assert_eq!(decode(Kind::Frame, &stored, len, &hash, None).unwrap(), piece);
 }
 
+fn with_ids(stamp: &str, from: u64) -> Vec<u8> {
+    let line = |n: u64| {
+        let id = blake3::hash(&n.to_le_bytes()).to_hex();
+        format!("{stamp}read partition {} of the table, took {} us\n", &id[..32], 10_000 + n * 7)
+    };
+    (from..from + 500).flat_map(|n| line(n).into_bytes()).collect()
+}
+
+#[test]
+fn a_frame_of_fresh_ids_takes_their_bits_and_comes_back() {
+    for stamp in ["", "2024-02-29T23:59:00.000000Z 00O "] {
+        let base = with_ids("", 10_000);
+        let mut encoder = with_base(&base);
+        let dict = Base::new(base.clone()).unwrap();
+        for from in [0, 1_000] {
+            let piece = with_ids(stamp, from);
+            let stored = stored_frame(&mut encoder, &piece);
+            let whole = with_payload(&piece, |payload| encoder.encode(payload.bytes())).unwrap();
+            assert!(stored.len() < 500 * 16 + 2_500, "{} bytes", stored.len());
+            assert!(stored.len() + 500 < whole.len(), "{} of {}", stored.len(), whole.len());
+            let hash = *blake3::hash(&piece).as_bytes();
+            let len = piece.len() as u64;
+            assert_eq!(decode(Kind::Frame, &stored, len, &hash, Some(&dict)).unwrap(), piece);
+        }
+        // The ids of the base are found in it.
+        assert!(stored_frame(&mut encoder, &base).len() < 200);
+    }
+}
+
 #[test]
 fn a_length_over_the_limit_takes_no_memory() {
     let err = decode(Kind::Frame, b"", u64::MAX, &[0; 32], None).unwrap_err();
@@ -110,6 +152,24 @@ proptest! {
         prop_assert_eq!(&decode(Kind::Frame, &stored, len, &hash, None).unwrap(), &content);
         let stored = encoder.encode(&content).unwrap();
         prop_assert_eq!(&decode(Kind::Ledger, &stored, len, &hash, None).unwrap(), &content);
+    }
+
+    #[test]
+    fn hostile_payloads_never_panic(
+        mut payload in proptest::collection::vec(prop_oneof![0..40u8, any::<u8>()], 0..80),
+        at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let _ = append_piece(&payload, 100, &mut Vec::new());
+        let piece = with_ids("2024-02-29T23:59:00.000000Z 00O ", 0);
+        payload = with_payload(&piece[..9_000], |piece| {
+            let split = ids::split(piece.body(), &Known::default()).unwrap();
+            [&piece.head(&split)[..], &split.decimals, &split.packed].concat()
+        });
+        let at = at.index(payload.len());
+        payload[at] = byte;
+        let mut out = Vec::new();
+        let _ = append_piece(&payload, 9_000, &mut out);
+        prop_assert!(out.len() <= 9_000 + 32);
     }
 
     #[test]
