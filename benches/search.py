@@ -13,7 +13,7 @@ from pathlib import Path
 import common
 
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-READ = re.compile(r"read: ([\d,]+) documents \(([\d.,]+) (\w+)\), ([\d,]+) of them")
+READ = re.compile(r"read: ([\d,]+) documents? decoded \(([\d.,]+) (\w+)\), [\d,]+ verified, ([\d,]+) false")
 SELECTIVE = "F", "no log says this, ever"
 
 
