@@ -20,10 +20,14 @@ const TOKENS_PER_DOCUMENT: u64 = 1 << 16;
 /// However large the dictionary, with more documents left than this it is scanned.
 const MAX_UNSCANNED: u64 = 40;
 /// A look-up which accepts more tokens than this says nothing worth reading their documents for.
-const MAX_TOKENS: usize = 8192;
-/// Reading a token's documents takes two microseconds or more: with more tokens than this per
+const MAX_TOKENS: usize = 2048;
+/// Reading a token's documents takes five microseconds or more: with more tokens than this per
 /// document left, reading those is the cheaper way.
-const TOKENS_READ_PER_DOCUMENT: usize = 32;
+const TOKENS_READ_PER_DOCUMENT: usize = 8;
+/// After so many tokens it is asked whether they exclude anything.
+const TOKENS_AT_ONCE: usize = 64;
+/// Tokens that leave this part of the documents in are read no further.
+const USELESS_PART: f64 = 0.75;
 
 /// One segment during one search.
 pub(super) struct Searched<'s> {
@@ -131,7 +135,14 @@ impl<'s> Searched<'s> {
         if tokens.len() > most {
             return Ok(left.clone());
         }
-        for token in &tokens {
+        let useless = f64::from(left.count()) * USELESS_PART;
+        for (at, token) in tokens.iter().enumerate() {
+            if at > 0 && at % TOKENS_AT_ONCE == 0 {
+                found.intersect(left);
+                if f64::from(found.count()) >= useless {
+                    return Ok(left.clone());
+                }
+            }
             read(&self.inverted, token, &mut found, stats)?;
         }
         Ok(found)
