@@ -26,11 +26,17 @@ pub fn plan(data: &[u8]) {
     let Ok(matcher) = Matcher::new(&query) else { return };
     let plan = Plan::of(&query.terms[0]);
     if text.split(|byte| *byte == b'\n').any(|line| matcher.is_match(0, line)) {
-        let (mut tokens, mut pairs) = (BTreeSet::new(), BTreeSet::new());
-        for_each_token(text, |token| _ = tokens.insert(token.to_vec()));
-        for_each_pair(text, |pair| _ = pairs.insert(pair));
+        let mut pairs = BTreeSet::new();
+        for_each_pair(text, |pair| pairs.extend([pair]));
+        let tokens = tokens(text);
         assert!(holds(&plan, &tokens, &pairs), "{query:?} is missed: {plan:?}");
     }
+}
+
+fn tokens(text: &[u8]) -> BTreeSet<Vec<u8>> {
+    let mut tokens = BTreeSet::new();
+    for_each_token(text, |token| tokens.extend([token.to_vec()]));
+    tokens
 }
 
 fn holds(plan: &Plan, tokens: &BTreeSet<Vec<u8>>, pairs: &BTreeSet<Pair>) -> bool {
@@ -65,8 +71,7 @@ pub fn flat(data: &[u8]) {
         rare: !piece && flags & 32 == 32,
     };
     terms::fuzz::hostile(text, &lookup);
-    let mut tokens = BTreeSet::new();
-    for_each_token(text, |token| _ = tokens.insert(token.to_vec()));
+    let tokens = tokens(text);
     let found = terms::fuzz::scan(&tokens, &lookup);
     let expected: BTreeSet<Vec<u8>> =
         tokens.into_iter().filter(|token| lookup.accepts(token)).collect();

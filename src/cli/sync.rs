@@ -33,6 +33,7 @@ Examples:
   jobvault sync --rate 0.5 group/project          one request in two seconds
   jobvault sync --dry-run group/project           what would be fetched, soonest loss first
   jobvault sync --watch --every 2m                round after round, for months
+  jobvault sync --artifacts reports group/project the files of artifacts, and test reports
 
 The token needs the scope read_api. It comes from --token-file, GITLAB_TOKEN, token_file in the
 configuration, or glab's login; inside CI the job's own token is tried.

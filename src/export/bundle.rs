@@ -2,7 +2,7 @@
 //!
 //! Owns the layout of the file and its manifest. The same jobs of the same archive give the same bytes, whenever
 //! they are asked for. Does not know how jobs are chosen. A job that cannot be read is named in the manifest and
-//! stops nothing; only the archive's catalogue or the output failing does. Memory: a log of up to `HELD_BYTES`,
+//! stops nothing; only the archive's catalogue or the output failing does. Memory: a log of up to 64 MiB,
 //! and the list of members that a zip file ends with, about half a kilobyte for each.
 
 mod capture;
@@ -323,8 +323,8 @@ impl<'a> Log<'a> {
     fn read(store: &Store, trace: &'a TraceRow) -> Result<Self, AddError> {
         let mut held = (trace.raw_bytes <= HELD_BYTES).then(Vec::new);
         let mut hasher = blake3::Hasher::new();
-        for frame in 0..trace.frames.len() {
-            let raw = store.read_piece(trace, frame)?;
+        for frame in &trace.frames {
+            let raw = store.read_frame(frame)?;
             hasher.update(&raw);
             if let Some(held) = &mut held {
                 held.extend_from_slice(&raw);
@@ -340,8 +340,8 @@ impl<'a> Log<'a> {
         if let Some(held) = &self.held {
             return Ok(out.write_all(held)?);
         }
-        for frame in 0..self.trace.frames.len() {
-            out.write_all(&store.read_piece(self.trace, frame)?)?;
+        for frame in &self.trace.frames {
+            out.write_all(&store.read_frame(frame)?)?;
         }
         Ok(())
     }
@@ -351,13 +351,12 @@ impl<'a> Log<'a> {
         let mut plain = trace::Plain::default();
         for document in self.trace.documents() {
             let mut raw = Vec::new();
-            for index in document {
-                let frame = &self.trace.frames[index];
+            for frame in &self.trace.frames[document] {
                 match &self.held {
                     Some(held) => raw.extend_from_slice(
                         &held[frame.raw_offset as usize..][..frame.raw_bytes as usize],
                     ),
-                    None => raw.extend(store.read_piece(self.trace, index)?),
+                    None => raw.extend(store.read_frame(frame)?),
                 }
             }
             trace::plain_into(&raw, &mut plain);

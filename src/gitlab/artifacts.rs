@@ -16,6 +16,7 @@ use super::call::Call;
 use super::error::place;
 use super::http::Http;
 use super::options::unusable;
+use super::redirect::host;
 use super::retry::Tries;
 use super::trace::{TraceHead, TraceSink};
 use super::{Client, Error, ProjectRef, headers, wire};
@@ -256,11 +257,17 @@ impl RemoteArchive {
 
     /// Asks the storage directly where its address is known, else the server.
     async fn send(&mut self, http: &Http, call: &Call) -> Result<Response, Error> {
+        let place_of_call = call.place();
         let call = call.at(self.signed.as_ref().unwrap_or(&call.url).clone());
         let response = http.send(&call).await.map_err(|error| match error {
             // No byte of it is where the document's length puts it.
             Error::Refused { status: 416, url, .. } => {
                 Error::WrongLength { url, announced: self.announced.unwrap_or_default(), served: 0 }
+            }
+            // The server redirects to what it believes is there: a storage may be away, or set up wrongly.
+            Error::NotFound { url, .. } if !url.starts_with(&http.base) => {
+                let host = Url::parse(&url).map_or(url, |url| host(&url));
+                Error::Elsewhere { url: place_of_call, host, status: 404 }
             }
             other => other,
         })?;

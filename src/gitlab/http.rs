@@ -204,7 +204,9 @@ impl Http {
         let body = self.beginning(response).await;
         let html = wire::is_html(headers::text(&headers, "content-type"), &body);
         let found = if html { wire::title(&body) } else { wire::message(&body) };
-        if html && matches!(code, 403 | 404) {
+        // A storage answers as it likes; a page of the server's own address is not GitLab's.
+        let own = !trail.is_elsewhere(&self.origin);
+        if html && own && matches!(code, 403 | 404) {
             let title = found.map(|title| self.scrub(title));
             return Error::NotJson { url, status: code, html, title };
         }

@@ -150,6 +150,21 @@ async fn a_storage_whose_signature_expired_is_asked_for_anew() {
 }
 
 #[tokio::test]
+async fn a_storage_without_the_file_is_believed_at_the_third_look() {
+    let (server, storage) = with_storage(server_with(1).archive(PROJECT, 1, large(1)));
+    storage.data(|data| data.job_mut(PROJECT, 1).archive = None);
+    let archive = wanting(listing);
+    for _ in 0..2 {
+        let stats = archive.sync(&server, "7").await.unwrap();
+        assert_eq!(stats.failed.len(), 1, "{:?}", stats.failed);
+        assert_eq!(row(&archive, 1).await.state, ArtifactState::Pending);
+    }
+    assert_eq!(archive.sync(&server, "7").await.unwrap().failed, []);
+    assert_eq!(row(&archive, 1).await.state, ArtifactState::Gone);
+    assert_eq!(archive.raw(1).await, log(1));
+}
+
+#[tokio::test]
 async fn what_is_no_good_is_named_and_hurts_no_log() {
     let crc = vec![Member { claims: Some((4, 1)), ..Member::new("../x", "text") }];
     let mut data = (1..=7).fold(server_with(8), |data, job| data.archive(PROJECT, job, large(job)));
@@ -175,7 +190,7 @@ async fn what_is_no_good_is_named_and_hurts_no_log() {
         stats = archive.sync(&server, "7").await.unwrap();
     }
     assert_eq!(stats.failed, []);
-    use ArtifactState::{Damaged, Expired, Forbidden, Kept, TooLarge};
+    use ArtifactState::{Damaged, Expired, Forbidden, Kept};
     let expected = [
         (1, Kept, ""),
         (2, Expired, "expired"),
@@ -192,7 +207,6 @@ async fn what_is_no_good_is_named_and_hurts_no_log() {
         assert_eq!(archive.raw(job).await, log(job));
     }
     assert!(row(&archive, 4).await.archive.is_some(), "the server's bytes are kept as they are");
-    let _ = TooLarge;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Adding and removing an entry in the text of the file, around what people wrote. Pure but for [`write()`].
+//! Adding and removing an entry in the text of the file, around what people wrote. Pure but for [`write`](fn@write).
 
 use std::fmt;
 use std::io::{self, Write};

@@ -60,7 +60,9 @@ impl Outcome {
         mode: ArtifactMode,
         now: Timestamp,
     ) -> Self {
-        use gitlab::Error::{Forbidden, Malformed, NoRange, NotFound, TooLarge, WrongLength};
+        use gitlab::Error::{
+            Elsewhere, Forbidden, Malformed, NoRange, NotFound, TooLarge, WrongLength,
+        };
         let settled = |state, reason: String| Self::settled(state, reason, mode);
         match error {
             NotFound { .. } => missing(job, mode, now),
@@ -77,6 +79,10 @@ impl Outcome {
             WrongLength { announced, served, .. } if job.row.attempts + 1 >= MAX_LOOKS => {
                 let reason = format!("the server announces {announced} bytes and serves {served}");
                 settled(ArtifactState::Damaged, reason)
+            }
+            Elsewhere { status: 404, .. } if job.row.attempts + 1 >= MAX_LOOKS => {
+                let reason = "the storage that the server redirects to does not have them";
+                settled(ArtifactState::Gone, reason.to_owned())
             }
             Malformed { .. } if job.row.attempts + 1 >= MAX_LOOKS => {
                 settled(ArtifactState::Damaged, reason(error))
