@@ -4,11 +4,9 @@
 Bounds: the archive equals the truth, `verify` finds nothing, no byte is left unreferenced after `prune`, and what is fetched twice
 is at most the work of one pack's age (5 s, at the rate of an undisturbed sync) for each kill.
 """
-import errno, os, random, resource, shutil, subprocess, sys, tempfile, time
-from pathlib import Path
+import os, random, resource, shutil, sqlite3, subprocess, time
 
-import common
-from common import BIN, SIM_TOKEN, Bounds, Compared, Simulator, Synced, Table, arguments, environment, jobvault, sync_command, tmp
+from common import SIM_TOKEN, Bounds, Compared, Simulator, Synced, Table, arguments, environment, jobvault, size, sync_command, tmp
 
 PACK_AGE = 5.0  # seconds; BATCH_AGE of the writer
 GRACE = 2.0  # seconds a commit may take, and what is under way
@@ -21,13 +19,11 @@ def verified(archive):
 def unreferenced(archive):
     """Packs and temporary files that are left after `prune`."""
     jobvault(archive, "prune", "--yes")
-    again = jobvault(archive, "prune", "--dry-run").stdout.decode() + jobvault(archive, "prune", "--dry-run").stderr.decode()
-    left = [path for path in (archive / "tmp").glob("*")] if (archive / "tmp").is_dir() else []
+    left = list((archive / "tmp").glob("*"))
     packs = {path.stem for path in (archive / "packs").rglob("*.pack")}
-    import sqlite3
     with sqlite3.connect(f"file:{archive}/catalogue.sqlite?mode=ro", uri=True) as catalogue:
         known = {row[0].hex() if isinstance(row[0], bytes) else row[0] for row in catalogue.execute("SELECT name FROM packs")}
-    return len(left) + len(packs - known), again
+    return len(left) + len(packs - known)
 
 
 def kills(given, bounds, table):
@@ -62,7 +58,7 @@ def kills(given, bounds, table):
         twice = read["traces_read_in_full"] - read["distinct_traces_read_in_full"] - done * read["distinct_traces_read_in_full"]
         allowed = rate * (PACK_AGE + GRACE) * killed
         compared, clean = Compared(archive, sim.truth()), verified(archive)
-        left, _ = unreferenced(archive)
+        left = unreferenced(archive)
         holds = last.exit == 0 and compared.good() and clean and left == 0 and twice <= allowed
         verdict = bounds.check(holds, f"kill -9: {compared}, last exit {last.exit}, verify {clean}, {left} left over, {twice} fetched twice of {allowed:.0f}")
         took = time.perf_counter() - start
@@ -91,10 +87,15 @@ class SmallDisk:
 
 
 def full_disk(given, bounds, table):
-    disk = SmallDisk(given.disk)
+    flags = ["--generate", given.jobs, "--projects", 3, "--active", 0]
+    whole = tmp() / "archive"
+    with Simulator(*flags) as sim:
+        Synced(whole, sim)
+    megabytes = max(3, int(0.4 * size(whole) / 1e6))
+    disk = SmallDisk(megabytes)
     archive = disk.place / "archive"
     try:
-        with Simulator("--generate", given.jobs, "--projects", 3, "--active", 0) as sim:
+        with Simulator(*flags) as sim:
             full = subprocess.run(sync_command(archive, sim), capture_output=True, env=environment(SIM_TOKEN), preexec_fn=disk.limited, timeout=600)
             said = full.stderr.decode(errors="replace").strip().splitlines()
             clear = full.returncode == 2 and any(word in " ".join(said).lower() for word in ("no space left", "file too large", "disk is full", "database or disk is full"))
@@ -102,9 +103,9 @@ def full_disk(given, bounds, table):
             disk.more(2048)
             last = Synced(archive, sim)
             compared, clean = Compared(archive, sim.truth()), verified(archive)
-            left, _ = unreferenced(archive)
+            left = unreferenced(archive)
         holds = clear and readable and last.exit == 0 and compared.good() and clean and left == 0
-        how = f"tmpfs of {given.disk} MB" if disk.mounted else f"files of at most {disk.limit >> 20} MB"
+        how = f"tmpfs of {megabytes} MB" if disk.mounted else f"files of at most {disk.limit >> 20} MB"
         verdict = bounds.check(holds, f"full disk ({how}): exit {full.returncode}, {said[-1:]}, verify while full {readable}, then exit {last.exit}, {compared}, verify {clean}, {left} left over")
         table.row("full disk", how, compared, "clean" if clean else "DAMAGED", left, f"said: {said[0][:90] if said else ''}", "", verdict)
     finally:
@@ -152,7 +153,7 @@ def unlock(place, archive, mounted):
 def main():
     given = arguments(
         __doc__, ("--jobs", 1500, "jobs of the simulator"), ("--kills", 30, "kills"), ("--life", 8.0, "seconds a sync lives at most"),
-        ("--latency", 15, "milliseconds before each answer"), ("--disk", 8, "megabytes of the small disk"), ("--seed", 1, "of the moments"),
+        ("--latency", 15, "milliseconds before each answer"), ("--seed", 1, "of the moments"),
     )
     bounds, table = Bounds(), Table("trouble  ", "how                 ", "equal to the truth", "verify", "left over", "fetched twice, or what was said          ", "took ", "holds")
     kills(given, bounds, table)

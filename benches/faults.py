@@ -15,7 +15,7 @@ KINDS = [
     ("reset", False), ("close", False), ("hang,ms=2000", True), ("slow-headers,ms=2", True), ("slow-body,bps=20000", True),
     ("cut,mode=length", False), ("cut,mode=chunked", False), ("cut,mode=length,how=reset", False), ("stall,ms=1500", True),
     ("truncate-json", False), ("wrong-length,delta=7", False), ("wrong-length,delta=-7", False), ("gzip", False), ("br", False), ("bad-gzip", False),
-    ("drift,n=2", False), ("vanish,route=trace", False), ("mutate-trace", False), ("unauthorized", False), ("revoke,ms=300", True),
+    ("drift,n=2", False), ("vanish,route=trace", False), ("mutate-trace", False), ("unauthorized", False), ("revoke,ms=300,max=5", True),
     ("maintenance,status=503", False), ("maintenance,status=200", False), ("redirect", False), ("redirect,to=loop", False), ("redirect,to=localhost", False),
     ("duplicate-keys", False), ("unknown-fields", False), ("new-status", False), ("big-numbers", False), ("null-fields", False),
     ("deep-json", False), ("huge-field,bytes=2000000", True), ("trailing-garbage", False), ("invalid-utf8", False), ("empty-body", False),
@@ -29,7 +29,7 @@ BLIND = {
 }
 RUNS = 4
 # A token that is refused for this long may end a run.
-REFUSED = "revoke,ms=300"
+REFUSED = "revoke"
 
 
 class Row:

@@ -15,7 +15,7 @@ SLACK = 0.5
 def episodes(proxy):
     """For each episode: requests that came while it lasted, those among them that were sent knowingly."""
     found, until, began = [], 0.0, 0.0
-    events = sorted([(at, None) for at, _ in proxy.came] + proxy.refused, key=lambda event: event[0])
+    events = sorted([(at, None) for at, _, _ in proxy.came] + proxy.refused, key=lambda event: event[0])
     for at, wait in events:
         if wait is not None:
             if at >= until:

@@ -5,7 +5,8 @@ HEAD_END = b"\r\n\r\n"
 
 
 class Proxy:
-    """Passes requests on, one at a time on each connection, and notes when each came, and when each 429 was handed over."""
+    """Passes requests on, one at a time on each connection, and notes when each came, for what, with which answer, and when each
+    429 was handed over."""
 
     def __init__(self, to):
         self.to, self.came, self.refused, self.lock = to, [], [], threading.Lock()
@@ -25,11 +26,11 @@ class Proxy:
         try:
             with client, socket.create_connection(("127.0.0.1", self.to)) as server:
                 while head := read_head(client):
-                    path = head.split(b" ", 2)[1].decode("latin1")
+                    asked = [time.monotonic(), head.split(b" ", 2)[1].decode("latin1"), None]
                     with self.lock:
-                        self.came.append((time.monotonic(), path))
+                        self.came.append(asked)
                     server.sendall(head)
-                    self.answer(server, client)
+                    asked[2] = self.answer(server, client)
         except OSError:
             pass
 
@@ -44,10 +45,12 @@ class Proxy:
             body = read_exactly(server, int(headers["content-length"]))
         elif headers.get("transfer-encoding", "").lower() == "chunked":
             body = read_chunked(server)
-        if lines[0].split(" ")[1] == "429":
+        status = int(lines[0].split(" ")[1])
+        if status == 429:
             with self.lock:
                 self.refused.append((time.monotonic(), float(headers.get("retry-after", 0))))
         client.sendall(head + body)
+        return status
 
 
 def read_head(source):

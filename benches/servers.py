@@ -11,7 +11,7 @@ from common import Bounds, Compared, Simulator, Synced, Table, arguments, jobvau
 
 # (name, flags of the simulator, flags of sync, seconds the clock moves on before each further sync)
 SERVERS = [
-    ("traces archived late, a tenth flushed late", ["--archive-lag", 120, "--late-flush", 0.1, "--arrivals", 600, "--time-scale", 30], [], [150, 700]),
+    ("traces archived late, 3 in 10 flushed late", ["--archive-lag", 120, "--late-flush", 0.3, "--arrivals", 600, "--time-scale", 30], [], [150, 700]),
     ("no totals in job lists", ["--totals", "not-jobs"], [], []),
     ("totals always", ["--totals", "always"], [], []),
     ("no trace is 404", ["--no-trace", "404"], [], []),
