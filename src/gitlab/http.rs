@@ -138,6 +138,11 @@ impl Http {
         }
     }
 
+    /// See [`Pacer::free`].
+    pub(crate) async fn free(&self) {
+        self.pacer.free().await;
+    }
+
     async fn hop(&self, call: &Call, trail: &Trail) -> Result<Response, Error> {
         let elsewhere = trail.is_elsewhere(&self.origin);
         let url = place(trail.here());

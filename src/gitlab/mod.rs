@@ -80,6 +80,12 @@ impl Client {
         self.http.counts.stats()
     }
 
+    /// Waits until a request would start at once, by the rate asked for and the server's limits, so that what is asked for
+    /// can be chosen then.
+    pub async fn until_free(&self) {
+        self.http.free().await;
+    }
+
     /// Returns the server's time by its latest answer, or `None` before the first.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {

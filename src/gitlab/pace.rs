@@ -54,9 +54,14 @@ impl State {
         }
     }
 
+    /// Returns when the next turn is.
+    fn free_at(&self) -> Instant {
+        self.gate.map_or(self.next_slot, |gate| gate.max(self.next_slot))
+    }
+
     /// Takes the turn, or says when to ask again.
     fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        let free_at = self.gate.map_or(self.next_slot, |gate| gate.max(self.next_slot));
+        let free_at = self.free_at();
         if now < free_at {
             return Err(free_at);
         }
@@ -138,6 +143,19 @@ impl Pacer {
             let wait = free_at - now;
             if wait > self.max_wait {
                 return Err(TooLong(wait));
+            }
+            tokio::time::sleep_until(free_at).await;
+        }
+    }
+
+    /// Waits until a request would start at once, behind those that wait, and takes no turn. Returns at once where that is
+    /// too far away, which the request will be told.
+    pub(crate) async fn free(&self) {
+        let _turn = self.turnstile.acquire().await.expect("the turnstile is never closed");
+        loop {
+            let (now, free_at) = (Instant::now(), self.state().free_at());
+            if free_at <= now || free_at - now > self.max_wait {
+                return;
             }
             tokio::time::sleep_until(free_at).await;
         }

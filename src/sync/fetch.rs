@@ -41,7 +41,7 @@ impl Run {
     pub(super) async fn fetch_all(&self) {
         loop {
             let item = tokio::select! {
-                item = self.queue.take(|| self.server_now()) => item,
+                item = self.choose() => item,
                 () = self.stop.cancelled() => return,
             };
             let Some(item) = item else { return };

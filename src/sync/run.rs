@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::permits::Permits;
-use super::queue::Queue;
+use super::queue::{Item, Queue};
 use super::rate::Meter;
 use super::writer::Message;
 use super::{Failure, Options, Progress, SyncStats};
@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub(super) store: Store,
     pub(super) options: Options,
     pub(super) queue: Queue,
+    /// Held by the one fetcher that chooses what it fetches.
+    choosing: tokio::sync::Mutex<()>,
     pub(super) stop: CancellationToken,
     /// By the wall clock.
     pub(super) began: Timestamp,
@@ -70,6 +72,7 @@ impl Run {
             client: client.clone(),
             store: store.clone(),
             queue: Queue::default(),
+            choosing: tokio::sync::Mutex::default(),
             stop: stop.child_token(),
             began: (options.clock)(),
             projects_done: AtomicU64::default(),
@@ -94,6 +97,14 @@ impl Run {
     /// Returns the server's time, which decides how old a job is.
     pub(super) fn server_now(&self) -> Timestamp {
         self.client.server_time().unwrap_or_else(|| self.now())
+    }
+
+    /// Takes the job whose trace is fetched next, when its request may start and not before: meanwhile one that is lost
+    /// sooner may come up, or this one be lost. `None` where there will be none.
+    pub(super) async fn choose(&self) -> Option<Item> {
+        let _choosing = self.choosing.lock().await;
+        self.client.until_free().await;
+        self.queue.take(|| self.server_now()).await
     }
 
     /// Asks the server when there is a place for it. `None` where the run stops, or may ask no more.

@@ -93,3 +93,16 @@ async fn a_turn_too_far_away_is_refused() {
     let TooLong(wait) = pacer.turn().await.unwrap_err();
     assert!(wait > SECOND * 60 && wait <= SECOND * 3600);
 }
+
+#[tokio::test]
+async fn waiting_until_a_turn_is_free_takes_none() {
+    let pacer = Pacer::new(SECOND * 3600, SECOND, SECOND * 7200);
+    pacer.free().await;
+    pacer.turn().await.unwrap();
+    assert!(tokio::time::timeout(Duration::ZERO, pacer.free()).await.is_err());
+    assert_eq!(pacer.turnstile.available_permits(), 1);
+    // Whoever asks then is told that it is too far away.
+    let impatient = Pacer::new(SECOND * 3600, SECOND, SECOND * 60);
+    impatient.turn().await.unwrap();
+    impatient.free().await;
+}
