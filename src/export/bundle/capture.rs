@@ -28,6 +28,10 @@ impl Known {
             row: &self.row,
             trace: self.trace.as_ref(),
             document: store.document(self.row.id).await?,
+            listing: store
+                .artifact_listing(self.row.id)
+                .await?
+                .and_then(|listing| serde_json::to_vec(&listing).ok()),
             artifacts: self.row.artifacts.as_ref().map(|list| list.clone().into_bytes()),
             provenance: self.provenance.as_ref(),
         })
