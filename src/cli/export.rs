@@ -90,6 +90,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let query = args.query()?;
     let to_stdout = args.output.as_os_str() == STDOUT;
     refuse_terminal(&args, to_stdout, context.out)?;
+    refuse_written_over(&args.output, to_stdout)?;
     let store = context.open().await?;
     let jobs = match query {
         Some(query) => found(&store, query, args.limit, &context).await?,
@@ -149,6 +150,20 @@ fn refuse_terminal(args: &Args, to_stdout: bool, out: &Out) -> Result<(), Proble
             .hint("name a file with -o FILE"));
     }
     Ok(())
+}
+
+/// Refuses a file that is there, before the work; what is no file (a pipe, /dev/null) may be written.
+fn refuse_written_over(path: &Path, to_stdout: bool) -> Result<(), Problem> {
+    let is_there = !to_stdout && fs::metadata(path).is_ok_and(|found| found.is_file());
+    match is_there {
+        true => Err(exists(path)),
+        false => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Problem {
+    Problem::new(format!("{} exists already", path.display()))
+        .hint("name another file; nothing is written over")
 }
 
 /// Returns the jobs that meet a query, the newest first.
@@ -235,21 +250,23 @@ async fn to_file(
     progress: &Progress,
 ) -> anyhow::Result<Bundled> {
     let failed = || format!("write {}", path.display());
-    // A link stays a link, and what is no file (a pipe, /dev/null) is written as it is.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-        let file = File::options().write(true).open(&target).with_context(failed)?;
+    // What is no file, a pipe or /dev/null, is written as it is.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let file = File::options().write(true).open(path).with_context(failed)?;
         return Ok(bundle(buffered(file), store, jobs, options, progress).await?.1);
     }
-    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let temp =
         tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new("."))).with_context(failed)?;
     let (out, done) =
         bundle(buffered(temp), store, jobs, options, progress).await.with_context(failed)?;
     let temp = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(failed)?;
     temp.as_file().sync_all().with_context(failed)?;
-    temp.persist(&target).map_err(|error| error.error).with_context(failed)?;
-    Ok(done)
+    match temp.persist_noclobber(path) {
+        Ok(_) => Ok(done),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path).into()),
+        Err(e) => Err(e.error).with_context(failed),
+    }
 }
 
 fn buffered<W: Write>(out: W) -> BufWriter<W> {

@@ -95,9 +95,9 @@ struct Subject<'a> {
     row: &'a JobRow,
     trace: Option<&'a TraceRow>,
     document: Option<Vec<u8>>,
-    /// The list of its artifacts as the server sent it, JSON.
+    /// The server's list of its files, JSON.
     artifacts: Option<Vec<u8>>,
-    /// The entries of its artifacts archive, JSON.
+    /// The list of the files in its artifacts archive, JSON.
     listing: Option<Vec<u8>>,
     provenance: Option<&'a Provenance>,
 }
@@ -189,10 +189,7 @@ impl<W: Write> Bundle<W> {
         let at = stamp(subject.row.finished_at.or(subject.row.created_at));
         let mut members = Vec::new();
         if let Some(document) = &subject.document {
-            let path = format!("{dir}/job.json");
-            members.push(self.member(&path, at, Content::plain(document.len() as u64), |out| {
-                Ok(out.write_all(document)?)
-            })?);
+            members.push(self.document(&format!("{dir}/job.json"), at, document)?);
         }
         if let Some(log) = &log {
             let content = Content { bytes: log.trace.raw_bytes, gzip: self.gzip_logs };
@@ -205,11 +202,9 @@ impl<W: Write> Bundle<W> {
         }
         let lists = [("artifacts", &subject.artifacts), ("artifact-listing", &subject.listing)];
         for (name, list) in lists {
-            let Some(list) = list else { continue };
-            let path = format!("{dir}/{name}.json");
-            members.push(self.member(&path, at, Content::plain(list.len() as u64), |out| {
-                Ok(out.write_all(list)?)
-            })?);
+            if let Some(list) = list {
+                members.push(self.document(&format!("{dir}/{name}.json"), at, list)?);
+            }
         }
         self.describe(&capture::describe(subject, &members))?;
         Ok(members)
@@ -250,6 +245,17 @@ impl<W: Write> Bundle<W> {
         let comma = if self.begun { "," } else { "" };
         self.begun = true;
         Ok(write!(self.manifest, "{comma}\n{job}")?)
+    }
+
+    /// Writes a member of bytes that are there.
+    fn document(
+        &mut self,
+        path: &str,
+        at: zip::DateTime,
+        bytes: &[u8],
+    ) -> Result<Member, AddError> {
+        let content = Content::plain(bytes.len() as u64);
+        self.member(path, at, content, |out| Ok(out.write_all(bytes)?))
     }
 
     /// Writes a member whose bytes `fill` gives.

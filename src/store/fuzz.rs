@@ -49,7 +49,7 @@ pub fn entry(data: &[u8]) {
     let _ = Sketch::decode(data);
     let Some(([flags, len @ ..], rest)) = data.split_first_chunk::<4>() else { return };
     let raw_bytes = u64::from(u32::from_le_bytes([len[0], len[1], len[2], 0]));
-    let kind = [Kind::Frame, Kind::Base, Kind::Ledger][usize::from(flags % 3)];
+    let kind = [Kind::Frame, Kind::Base, Kind::Ledger, Kind::Chunk][usize::from(flags % 4)];
     let cut = rest.len() / 2;
     let base = Base::new(rest[..cut].to_vec()).ok().filter(|_| flags & 128 != 0);
     let _ = decode(kind, rest, raw_bytes, [0; 32], base.as_ref());

@@ -53,6 +53,12 @@ fn a_kept_archive_is_listed_saved_and_taken_apart() {
     let job = lines(&home.run(&["jobs", "--json", "--limit", "1"]).stdout).pop().unwrap();
     let archive = &job["artifacts"][0];
     assert_eq!((&archive["state"], &archive["entries"]), (&"damaged".into(), &4.into()));
+    assert_eq!(home.run(&["export", "2", "-o", "bundle.zip"]).code, 0);
+    let bundle = std::fs::File::open(home.path().join("bundle.zip")).unwrap();
+    let mut bundle = zip::ZipArchive::new(bundle).unwrap();
+    let listing = bundle.by_name("2-build/artifact-listing.json").unwrap();
+    let listing: serde_json::Value = serde_json::from_reader(listing).unwrap();
+    assert_eq!(listing["entries"][1]["path"], "../../climbs.txt");
     let coverage = home.run(&["coverage"]);
     assert!(coverage.stdout.contains("damaged"), "{}", coverage.stdout);
 }

@@ -132,6 +132,7 @@ fn a_query_chooses_jobs_the_newest_first() {
         let dir = unzip(&home, "q.zip");
         let jobs = manifest(&dir)["jobs"].as_array().unwrap().clone();
         fs::remove_dir_all(dir).unwrap();
+        fs::remove_file(home.path().join("q.zip")).unwrap();
         jobs.iter().map(|job| job["job"].as_u64().unwrap()).collect()
     };
     assert_eq!(jobs(&["--query", "status:failed"]), [6]);
@@ -157,7 +158,10 @@ fn mistakes_are_told_before_anything_is_written() {
     assert_eq!(unknown.code, 1, "{}", unknown.stderr);
     assert!(unknown.stderr.contains("no job 77"), "{}", unknown.stderr);
     assert!(!home.path().join("a.zip").exists());
-    home.run(&["export", "1", "-o", "/dev/null"]);
+    home.write("mine.txt", "mine");
+    home.run(&["export", "1", "-o", "mine.txt"]).failed(2, "mine.txt exists already", "another");
+    assert_eq!(fs::read(home.path().join("mine.txt")).unwrap(), b"mine");
+    assert_eq!(home.run(&["export", "1", "-o", "/dev/null"]).code, 0);
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
