@@ -1,5 +1,6 @@
 //! Opening the archive and its index for a command that reads, and finding the job that was named.
 
+use std::io::BufRead as _;
 use std::path::PathBuf;
 
 use jobvault_index::Index;
@@ -25,6 +26,21 @@ impl Context<'_> {
     pub(super) fn opening_for_search(&self) -> JoinHandle<Result<Store, StoreError>> {
         let archive = self.config.archive.clone();
         tokio::spawn(async move { Store::open_for_search(&archive).await })
+    }
+
+    /// Opens the archive for writing; `purpose` is what another writer is told about us. Opened for reading first,
+    /// because opening for writing would create what is missing.
+    pub(super) async fn open_for_writing(&self, purpose: &str) -> anyhow::Result<Store> {
+        drop(self.open().await?);
+        Ok(Store::open_for_writing(&self.config.archive, purpose, self.now).await?)
+    }
+
+    /// Asks a question on the terminal; what is not yes is no.
+    pub(super) fn confirms(&mut self, question: &str) -> anyhow::Result<bool> {
+        self.out.message(format!("{question} [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// Returns where the full-text index is, for opening it while the archive is opened.

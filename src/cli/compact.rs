@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::{Context, Exit, units};
-use crate::store::Store;
 use crate::store::compact::{CompactOptions, Compacted, compact};
 use crate::sync;
 
@@ -48,10 +47,7 @@ struct Json {
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
-    // Opened for reading first, because opening for writing would create what is missing.
-    drop(context.open().await?);
-    let root = &context.config.archive;
-    let store = Store::open_for_writing(root, "jobvault compact", context.now).await?;
+    let store = context.open_for_writing("jobvault compact").await?;
     let total = store.catalogue().status().await?.iter().map(|row| row.raw_bytes).sum();
     let template = "compact {bar:30} {bytes} of {total_bytes}  {eta} left";
     let progress = Progress::new(context.out, total, template);

@@ -1,6 +1,6 @@
 //! `prune`: deletes packs that nothing refers to, and rewrites those of which little is needed. Only when told to.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use jobvault_index::query::parse_duration;
@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::compact::signed;
 use super::{Context, Exit, Problem, units};
-use crate::store::Store;
 use crate::store::prune::{PruneOptions, Pruned, prune};
 
 /// Arguments of `prune`.
@@ -43,9 +42,7 @@ struct Json {
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
-    drop(context.open().await?);
-    let root = &context.config.archive;
-    let store = Store::open_for_writing(root, "jobvault prune", context.now).await?;
+    let store = context.open_for_writing("jobvault prune").await?;
     let options = |dry_run| PruneOptions { grace: signed(args.grace), dry_run };
     let found = prune(&store, options(true), context.now).await?;
     let dry_run =
@@ -76,10 +73,7 @@ fn confirmed(found: &Pruned, context: &mut Context<'_>) -> anyhow::Result<bool> 
             .hint("say --yes to delete them, --dry-run to see what would go")
             .into());
     }
-    context.out.note(format!("{}. Go on? [y/N]", words(found, true)));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    context.confirms(&format!("{}. Go on?", words(found, true)))
 }
 
 fn count(pruned: &Pruned) -> u64 {

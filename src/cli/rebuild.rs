@@ -1,6 +1,6 @@
 //! `rebuild`: catalogue and index anew from the packs alone. Only when told to where the old ones are sound.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 
 use serde::Serialize;
 
@@ -80,10 +80,7 @@ fn confirmed(context: &mut Context<'_>) -> anyhow::Result<bool> {
             .hint("say --yes to replace it by one made from the packs")
             .into());
     }
-    context.out.note("the catalogue is sound. Replace it by one made from the packs? [y/N]");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    context.confirms("the catalogue is sound. Replace it by one made from the packs?")
 }
 
 fn json(rebuilt: &Rebuilt) -> Json {

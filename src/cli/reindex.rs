@@ -2,7 +2,6 @@
 
 use super::progress::Progress;
 use super::{Context, Exit, units};
-use crate::store::Store;
 use crate::sync;
 
 /// Arguments of `reindex`.
@@ -14,10 +13,7 @@ pub struct Args {}
 
 pub(super) async fn run(_: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
     context.warn_of_config();
-    // Opened for reading first, because opening for writing would create what is missing.
-    drop(context.open().await?);
-    let root = &context.config.archive;
-    let store = Store::open_for_writing(root, "jobvault reindex", context.now).await?;
+    let store = context.open_for_writing("jobvault reindex").await?;
     let total = store.catalogue().status().await?.iter().map(|row| row.raw_bytes).sum();
     let template = "reindex {bar:30} {percent:>3} %  {msg}  {eta} left";
     let progress = Progress::new(context.out, total, template);

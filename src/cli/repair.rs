@@ -12,7 +12,6 @@ use super::{Context, Exit, Problem, units};
 use crate::config::Flags;
 use crate::export::sanitise;
 use crate::model::JobId;
-use crate::store::Store;
 use crate::store::check::VerifyOptions;
 use crate::sync::{self, Options, Repaired};
 
@@ -56,13 +55,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             .hint("jobvault repair --from-gitlab fetches again what the server still has")
             .into());
     }
-    // Opened for reading first, because opening for writing would create what is missing.
-    drop(context.open().await?);
+    let store = context.open_for_writing("jobvault repair").await?;
     let host = connect::host(&context.config).await?;
     let server = Server::new(&mut context.config, host, None)?;
     context.warn_of_config();
-    let root = context.config.archive.clone();
-    let store = Store::open_for_writing(&root, "jobvault repair", context.now).await?;
     let total = store.catalogue().packs().await?.iter().map(|(_, _, bytes)| bytes).sum();
     let report = checked(&store, VerifyOptions::default(), total, &mut context).await?;
     let jobs: BTreeSet<JobId> = report.damaged.iter().filter_map(|d| d.job).collect();

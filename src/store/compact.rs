@@ -15,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::catalogue::{LivePack, MovedDocument, Switch};
 use super::filler::Filler;
-use super::packs::FramePlace;
 use super::packs::base::MAX_KNOWN;
 use super::packs::encoders::{COMPACT, Effort};
 use super::{Frame, Store, StoreError, TraceId, TraceRow};
@@ -289,16 +288,7 @@ impl<'a> Run<'a> {
         let count = frames.len();
         for (index, frame) in frames.iter_mut().enumerate() {
             let raw = self.store.read_frame(frame)?;
-            let place = FramePlace {
-                trace: row.id.0,
-                job: row.job.0,
-                project,
-                raw_offset: frame.raw_offset,
-                first_line: frame.first_line,
-                lines: frame.lines,
-                continues: frame.continues,
-                last: index + 1 == count,
-            };
+            let place = frame.place(row.id, row.job, project, index + 1 == count);
             self.filler.push(&raw, place, index)?;
             frame.pack = self.filler.pack_id();
         }

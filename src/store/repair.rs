@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::catalogue::Switch;
 use super::filler::Filler;
+use super::packs::PackError;
 use super::packs::encoders::INGEST;
 use super::packs::ledger::{self, Record, RecordKind};
-use super::packs::{FramePlace, PackError};
 use super::{Frame, Store, StoreError, TraceId, TraceRow};
 use crate::model::{JobId, ProjectId};
 
@@ -83,16 +83,7 @@ impl Repair {
                 return Ok(self.refuse(row));
             }
             hasher.update(&piece);
-            let place = FramePlace {
-                trace: row.id.0,
-                job: row.job.0,
-                project: project.0,
-                raw_offset: frame.raw_offset,
-                first_line: frame.first_line,
-                lines: frame.lines,
-                continues: frame.continues,
-                last: index + 1 == count,
-            };
+            let place = frame.place(row.id, row.job, project.0, index + 1 == count);
             self.filler.push(&piece, place, index)?;
             frame.pack = self.filler.pack_id();
         }

@@ -1,6 +1,6 @@
 //! `job erase`: archive, verify, show, ask, and only then erase.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ async fn archived_and_erased(
     let policy = if args.lose_artifacts { Artifacts::Give } else { Artifacts::Keep };
     let refused = policy == Artifacts::Keep && ready.artifacts().next().is_some();
     // What will be refused need not be asked for.
-    if !refused && !args.yes && !confirmed(context)? {
+    if !refused && !args.yes && !context.confirms("Erase? It cannot be undone on GitLab.")? {
         context.out.summary("nothing was erased");
         return Ok(Exit::No);
     }
@@ -103,13 +103,6 @@ fn going(job: &Job, files: &[&Artifact], context: &mut Context<'_>) {
         job.id,
         what.join(", ")
     ));
-}
-
-fn confirmed(context: &mut Context<'_>) -> anyhow::Result<bool> {
-    context.out.message("Erase? It cannot be undone on GitLab. [y/N]");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Says what would be erased and what the archive holds of it; archives and erases nothing.

@@ -3,6 +3,8 @@
 //! It repeats what footers say, so that reading a line of a log touches one pack and no footer. The packs stay
 //! the truth: `rebuild` makes this list anew from them.
 
+use super::TraceId;
+use crate::model::JobId;
 use crate::store::packs::varint::{self, Reader};
 use crate::store::packs::{Entry, FramePlace, Kind};
 
@@ -39,6 +41,20 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Returns what a pack's footer says of it as a frame of this trace; `last` if none comes after it.
+    pub(crate) fn place(&self, trace: TraceId, job: JobId, project: u64, last: bool) -> FramePlace {
+        FramePlace {
+            trace: trace.0,
+            job: job.0,
+            project,
+            raw_offset: self.raw_offset,
+            first_line: self.first_line,
+            lines: self.lines,
+            continues: self.continues,
+            last,
+        }
+    }
+
     /// Returns the row of the entry table that this frame is, for reading it from its pack.
     pub(crate) fn entry(&self) -> Entry {
         Entry {

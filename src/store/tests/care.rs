@@ -150,13 +150,7 @@ async fn a_pack_of_which_little_is_needed_is_rewritten() {
 async fn new_logs_do_not_depend_on_a_damaged_base() {
     let dir = tempfile::tempdir().unwrap();
     let store = archive_of_runs(dir.path(), 1..3).await;
-    let (_, name, _) = store.catalogue().packs().await.unwrap()[0];
-    let footer = store.packs().footer(name).unwrap();
-    let base = footer.entries.iter().find(|e| e.kind == packs::Kind::Base).unwrap();
-    let path = store.packs().path(name);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[base.offset as usize + base.stored_bytes as usize / 2] ^= 4;
-    fs::write(&path, &bytes).unwrap();
+    super::damage::flip_in_first_base(&store).await;
     store.close().await;
     let store = archive_of_runs(dir.path(), 3..5).await;
     for job in 3..5 {

@@ -96,10 +96,8 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn a_damaged_base_names_each_job_that_needs_it_wherever_it_stands() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = archive_of_runs(dir.path(), 1..7).await;
+/// Flips a bit in the middle of the first base of the first pack.
+pub(super) async fn flip_in_first_base(store: &Store) {
     let (_, name, _) = store.catalogue().packs().await.unwrap()[0];
     let footer = store.packs().footer(name).unwrap();
     let base = footer.entries.iter().find(|e| e.kind == packs::Kind::Base).unwrap();
@@ -107,6 +105,13 @@ async fn a_damaged_base_names_each_job_that_needs_it_wherever_it_stands() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[base.offset as usize + base.stored_bytes as usize / 2] ^= 4;
     fs::write(&path, &bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_base_names_each_job_that_needs_it_wherever_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = archive_of_runs(dir.path(), 1..7).await;
+    flip_in_first_base(&store).await;
     store.close().await;
     let store = Store::open(dir.path()).await.unwrap();
     let report = verify(&store, |_| {}).await.unwrap();
