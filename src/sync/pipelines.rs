@@ -181,7 +181,7 @@ impl Run {
             let rows = self.store.catalogue().pipelines_to_ask(id, TO_ASK_AT_ONCE).await?;
             let mut more = rows.len() >= TO_ASK_AT_ONCE as usize;
             for row in rows {
-                if self.stop.is_cancelled() {
+                if !self.aside().await {
                     return Ok(());
                 }
                 more |= self.ask_pipeline(project, row).await?;

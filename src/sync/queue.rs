@@ -105,6 +105,11 @@ impl Queue {
         item
     }
 
+    /// Waits until something else than the jobs that wait may be asked for.
+    pub(crate) async fn aside(&self) {
+        self.wait(|state| state.schedule.may_turn_aside().then_some(())).await;
+    }
+
     /// Says that a job taken is dealt with.
     pub(crate) fn done(&self, job: JobId) {
         let mut state = self.lock();

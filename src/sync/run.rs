@@ -107,6 +107,14 @@ impl Run {
         self.queue.take(|| self.server_now()).await
     }
 
+    /// Waits until requests may go elsewhere than to jobs that will be lost. `false` where the run stops.
+    pub(super) async fn aside(&self) -> bool {
+        tokio::select! {
+            () = self.queue.aside() => !self.stop.is_cancelled(),
+            () = self.stop.cancelled() => false,
+        }
+    }
+
     /// Asks the server when there is a place for it. `None` where the run stops, or may ask no more.
     pub(super) async fn ask<T>(
         &self,

@@ -22,6 +22,8 @@ const FRESH: SignedDuration = SignedDuration::from_hours(1);
 /// While threatened jobs are in danger, what nothing threatens gets one turn of so many: enough not to starve, and
 /// less than the 2 % by which what is saved may miss the best possible.
 const TURNS_IN_DANGER: u64 = 64;
+/// And what is asked for aside, bridges and sweeps, one of so many: both together stay below those 2 %.
+const ASIDE_IN_DANGER: u64 = 256;
 /// While every threatened job is sure to be saved, what nothing threatens gets one turn of so many.
 const TURNS_AT_EASE: u64 = 2;
 /// How often it is looked anew whether the threatened ones are in danger: after so many turns, or so long.
@@ -79,6 +81,8 @@ pub(crate) struct Schedule {
     waiting: HashSet<JobId>,
     turns: u64,
     sides: u64,
+    /// At which turn something was last asked for aside.
+    aside: u64,
     at_ease: bool,
     /// When it was last looked whether all is at ease, and at which turn.
     looked: Option<(Timestamp, u64)>,
@@ -114,6 +118,17 @@ impl Schedule {
             self.waiting.remove(&item.job);
         }
         item
+    }
+
+    /// Returns whether something else may be asked for than jobs' traces, which need the requests more.
+    pub(crate) fn may_turn_aside(&mut self) -> bool {
+        let may = self.at_ease
+            || self.threatened.is_empty()
+            || self.turns >= self.aside + ASIDE_IN_DANGER;
+        if may {
+            self.aside = self.turns;
+        }
+        may
     }
 
     fn next(&mut self) -> Option<Item> {

@@ -128,13 +128,13 @@ impl Run {
         Ok(round.listed_at)
     }
 
-    /// Does what can wait until all projects are listed.
+    /// Does what can wait until all projects are listed, and until no job is in danger.
     async fn tend_project(
         &self,
         project: &ProjectRow,
         listed_at: Option<Timestamp>,
     ) -> anyhow::Result<()> {
-        if self.stop.is_cancelled() {
+        if !self.aside().await {
             return Ok(());
         }
         self.see_pipelines(project, listed_at).await?;

@@ -79,6 +79,21 @@ fn a_backlog_in_danger_leaves_a_turn_to_the_others() {
 }
 
 #[test]
+fn what_is_asked_for_aside_waits_while_jobs_are_in_danger() {
+    let mut schedule = Schedule::default();
+    assert!(schedule.may_turn_aside());
+    for job in 1..=600 {
+        schedule.push(item(job, Some(1000), 0), at(0));
+    }
+    let asides = (0..600).filter(|_| {
+        schedule.take(at(0)).unwrap();
+        schedule.may_turn_aside()
+    });
+    // Two while there are jobs in danger, and one after the last of them.
+    assert_eq!(asides.collect::<Vec<_>>(), [255, 511, 599]);
+}
+
+#[test]
 fn the_least_urgent_falls_out_of_a_full_schedule() {
     let mut schedule = Schedule::default();
     for job in 1..=MAX_ITEMS as u64 {
