@@ -123,7 +123,9 @@ fn of_config(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
 fn of_act(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
     Some(match cause.downcast_ref::<ActError>()? {
         ActError::NotAllowed { refusal, .. } => return refusal.hint(),
-        ActError::NotHeld { artifacts: true, .. } => "--lose-artifacts erases them all the same",
+        ActError::NotHeld { artifacts: true, .. } => {
+            "--artifacts all archives them first where they can be had, --lose-artifacts erases them all the same"
+        }
         ActError::NotHeld { .. } => {
             "nothing was erased; run it again when the archive can hold the whole log"
         }

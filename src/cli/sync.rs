@@ -1,7 +1,7 @@
 //! `sync`: from flags to a run of [`crate::sync`], with progress, signals and an account at the end.
 
 mod account;
-mod artifacts;
+pub(super) mod artifacts;
 mod dry_run;
 mod scope;
 mod watching;

@@ -87,6 +87,14 @@ async fn read(store: &Store, job: u64) -> Result<Vec<u8>, StoreError> {
 }
 
 #[tokio::test]
+async fn an_archive_without_jobs_takes_next_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::open_for_writing(dir.path(), "test", now()).await.unwrap().close().await;
+    let files = fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len());
+    assert!(files.sum::<u64>() < 64 << 10);
+}
+
+#[tokio::test]
 async fn what_was_committed_is_read_back_and_verified() {
     let dir = tempfile::tempdir().unwrap();
     archive_of(dir.path(), &[1, 2, 3]).await;

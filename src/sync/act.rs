@@ -145,6 +145,7 @@ pub struct Erasure {
     project: ProjectId,
     job: Job,
     trace_bytes: Option<u64>,
+    archive_bytes: Option<u64>,
 }
 
 impl Erasure {
@@ -160,9 +161,21 @@ impl Erasure {
         self.trace_bytes
     }
 
-    /// Returns the files besides the log that go with it, none of which the archive is known to hold.
-    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
-        self.job.files()
+    /// Returns the length of the artifacts archive, where our archive holds that whole.
+    #[must_use]
+    pub fn archive_bytes(&self) -> Option<u64> {
+        self.archive_bytes
+    }
+
+    /// Returns the files that would be lost: those besides the log, and what is made of them, that the archive does not
+    /// hold.
+    pub fn unheld(&self) -> impl Iterator<Item = &Artifact> {
+        // GitLab makes the metadata from the archive.
+        let held = |file: &&Artifact| {
+            matches!(file.file_type.as_deref(), Some("archive" | "metadata"))
+                && self.archive_bytes.is_some()
+        };
+        self.job.files().filter(move |file| !held(file))
     }
 }
 
@@ -178,9 +191,9 @@ pub async fn erase(
     artifacts: Artifacts,
 ) -> Result<Received<Job>, ActError> {
     let job = erasure.job.id;
-    let files = erasure.artifacts().count();
+    let files = erasure.unheld().count();
     if artifacts == Artifacts::Keep && files > 0 {
-        let reason = format!("the archive does not hold its artifacts ({files} files)");
+        let reason = format!("the archive does not hold {files} of its artifacts");
         return Err(ActError::NotHeld { job, reason, artifacts: true });
     }
     client.erase(erasure.project, job).await.map_err(|e| explain(job, "erased", e))
@@ -211,7 +224,8 @@ pub async fn record(
     written(&run, inbox, index, noting).await
 }
 
-/// Archives a job anew, verifies what the archive holds, and gives leave to erase it. Nothing is erased yet.
+/// Archives a job anew, with its artifacts archive where `options` want all artifacts, verifies what the archive holds,
+/// and gives leave to erase the job. Nothing is erased yet.
 ///
 /// # Errors
 ///
@@ -238,7 +252,8 @@ pub async fn prepare_erase(
     }
     let row = store.catalogue().job(job).await?.context("read the job from the archive")?;
     let trace_bytes = verified(store, &row, &received).await?;
-    Ok(Erasure { project, job: received, trace_bytes })
+    let archive_bytes = verified_archive(store, &received).await?;
+    Ok(Erasure { project, job: received, trace_bytes, archive_bytes })
 }
 
 /// Reads the job from the server and writes its document and its trace.
@@ -256,6 +271,7 @@ async fn archive(run: &Run, project: &ProjectRef, job: JobId) -> anyhow::Result<
         run.queue.push(item(&value, project.id, row.as_ref(), None, now), now);
         run.queue.close();
         run.fetch_all().await;
+        run.archive_artifacts(job).await?;
     }
     Ok((project.id, value))
 }
@@ -308,4 +324,23 @@ async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Opti
         Some(bytes) => Ok(Some(bytes)),
         None => Err(refuse("what the archive holds of its log is damaged".to_owned()).into()),
     }
+}
+
+/// Reads the artifacts archive back and returns its length, `None` if the archive does not hold it as the server has it.
+async fn verified_archive(store: &Store, job: &Job) -> anyhow::Result<Option<u64>> {
+    let announced = job.files().find(|file| file.file_type.as_deref() == Some("archive"));
+    let row = store.catalogue().artifacts(&[job.id]).await?.pop();
+    let (Some(announced), Some(hash)) = (announced, row.and_then(|row| row.archive)) else {
+        return Ok(None);
+    };
+    let Some(mut blob) = store.blob(hash).await? else { return Ok(None) };
+    if announced.size.is_some_and(|bytes| bytes != blob.total_bytes()) {
+        return Ok(None);
+    }
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(&mut blob, &mut hasher)?;
+        anyhow::Ok((*hasher.finalize().as_bytes() == hash).then_some(blob.total_bytes()))
+    });
+    reading.await.context("the reading of the artifacts died")?
 }

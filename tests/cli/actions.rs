@@ -1,9 +1,12 @@
 //! `job`: what is sent, what is printed, what is refused.
 
+use serde_json::json;
+
 use super::Home;
 use super::server::lines;
 use crate::sync::{PROJECT, log, server_with};
 use crate::util::gitlab::{FakeGitLab, Fault, job_doc};
+use crate::util::zips::{Member, zip};
 
 fn server() -> FakeGitLab {
     let mut data = server_with(2);
@@ -133,12 +136,37 @@ fn artifacts_that_the_archive_does_not_hold_are_not_lost_by_accident() {
     let server = server();
     server.data(|d| {
         let files = d.job_mut(PROJECT, 1).doc["artifacts"].as_array_mut().unwrap();
-        files.push(serde_json::json!({"file_type": "archive", "size": 3_000_000, "filename": "artifacts.zip"}));
+        files.push(json!({"file_type": "archive", "size": 3_000_000, "filename": "artifacts.zip"}));
     });
     let home = Home::synced(&server);
     let refused = home.with_token(&["job", "erase", "1", "--yes"]);
-    refused.failed(2, "does not hold its artifacts", "--lose-artifacts");
+    refused.failed(2, "does not hold 1 of its artifacts", "--lose-artifacts");
     assert!(refused.stderr.contains("its log, artifacts.zip (2.9 MiB)"), "{}", refused.stderr);
     assert_eq!(posts(&server), 0);
     assert_eq!(home.with_token(&["job", "erase", "1", "--yes", "--lose-artifacts"]).code, 0);
+}
+
+#[test]
+fn an_artifacts_archive_is_taken_in_before_it_is_erased_where_all_are_wanted() {
+    let archive = zip(&[Member::new("report.txt", "all is well\n")]);
+    let mut data = server_with(2).archive(PROJECT, 2, archive.clone());
+    let files = data.job_mut(PROJECT, 2).doc["artifacts"].as_array_mut().unwrap();
+    files.push(json!({"file_type": "metadata", "size": 150, "filename": "metadata.gz"}));
+    let server = FakeGitLab::start(data);
+    let home = Home::synced(&server);
+    home.with_token(&["job", "erase", "2", "--yes"]).failed(2, "its artifacts", "--artifacts all");
+    server.data(|d| {
+        let files = d.job_mut(PROJECT, 2).doc["artifacts"].as_array_mut().unwrap();
+        files.push(json!({"file_type": "dotenv", "size": 9, "filename": ".env.gz"}));
+    });
+    let erase = ["job", "erase", "2", "--yes", "--artifacts", "all"];
+    // No request gets files of other kinds.
+    home.with_token(&erase).failed(2, "does not hold 1 of its artifacts", "--lose-artifacts");
+    assert_eq!(posts(&server), 0);
+    server.data(|d| d.job_mut(PROJECT, 2).doc["artifacts"].as_array_mut().unwrap().pop());
+    let erased = home.with_token(&erase);
+    assert_eq!(erased.code, 0, "{}", erased.stderr);
+    assert!(erased.stderr.contains("and its artifacts archive:"), "{}", erased.stderr);
+    assert_eq!(home.run(&["artifacts", "2", "--save", "kept.zip"]).code, 0);
+    assert_eq!(std::fs::read(home.path().join("kept.zip")).unwrap(), archive);
 }

@@ -62,7 +62,7 @@ async fn artifacts_that_would_be_lost_are_kept_unless_they_may_go() {
     });
     let archive = Archive::new();
     let ready = prepare(&archive, &server, 1).await.unwrap();
-    assert_eq!(ready.artifacts().count(), 1);
+    assert_eq!(ready.unheld().count(), 1);
     let error = act::erase(&client(&server), ready, Artifacts::Keep).await.unwrap_err();
     assert!(matches!(error, ActError::NotHeld { .. }), "{error:?}");
     assert_eq!(server.count("erase"), 0);

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use jiff::Timestamp;
 
 use super::{Answer, Common, Target};
+use crate::cli::sync::artifacts::ArtifactArgs;
 use crate::cli::{Context, Exit, Problem, sync, units};
 use crate::export::sanitise;
 use crate::model::{Artifact, Job};
@@ -20,6 +21,8 @@ pub(super) struct EraseArgs {
     /// Erase without asking
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    artifacts: ArtifactArgs,
     /// Erase artifacts too that the archive does not hold
     #[arg(long)]
     lose_artifacts: bool,
@@ -56,13 +59,15 @@ async fn archived_and_erased(
 ) -> anyhow::Result<Exit> {
     let mut index = sync::open_index(store, context).await?;
     let (client, project) = (&target.server.client, target.project());
-    let options = || Options::new(target.server.name(), Timestamp::now);
+    let options = Options::new(target.server.name(), Timestamp::now);
+    let options = args.artifacts.add_to(options, &context.config);
     let ready =
-        act::prepare_erase(store, &mut index, client, options(), &project, target.job).await?;
+        act::prepare_erase(store, &mut index, client, options.clone(), &project, target.job)
+            .await?;
     let held = ready.trace_bytes();
     show(&ready, target, context);
     let policy = if args.lose_artifacts { Artifacts::Give } else { Artifacts::Keep };
-    let refused = policy == Artifacts::Keep && ready.artifacts().next().is_some();
+    let refused = policy == Artifacts::Keep && ready.unheld().next().is_some();
     // What will be refused need not be asked for.
     if !refused && !args.yes && !context.confirms("Erase? It cannot be undone on GitLab.")? {
         context.out.summary("nothing was erased");
@@ -70,7 +75,7 @@ async fn archived_and_erased(
     }
     let received = act::erase(client, ready, policy).await?;
     let job = received.value.clone();
-    act::record(store, &mut index, client, options(), received).await?;
+    act::record(store, &mut index, client, options, received).await?;
     Answer::new("erased", &job, target).holding(held).print(args.common.json, context)?;
     context.out.summary(format!("job {} is erased on GitLab; the archive keeps it", target.job));
     Ok(Exit::Yes)
@@ -86,7 +91,11 @@ fn show(ready: &Erasure, target: &Target, context: &mut Context<'_>) {
         }
         None => out.summary(format!("job {job} has no log")),
     }
-    let files: Vec<&Artifact> = ready.artifacts().collect();
+    if let Some(bytes) = ready.archive_bytes() {
+        let size = units::size(bytes);
+        out.summary(format!("and its artifacts archive: {size}, verified"));
+    }
+    let files: Vec<&Artifact> = ready.job().files().collect();
     going(ready.job(), &files, context);
 }
 

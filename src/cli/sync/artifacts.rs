@@ -6,7 +6,7 @@ use crate::sync::{ARTIFACT_LIMIT, Options, REPORT_LIMIT};
 
 /// How much of artifacts is fetched.
 #[derive(Debug, clap::Args)]
-pub(super) struct ArtifactArgs {
+pub(in crate::cli) struct ArtifactArgs {
     /// Artifacts: none, listing (which files), reports (test reports too), all [default: none]
     #[arg(long, value_name = "WHAT")]
     artifacts: Option<ArtifactMode>,
@@ -24,7 +24,7 @@ fn size(text: &str) -> Result<u64, &'static str> {
 
 impl ArtifactArgs {
     /// Puts flags, else the configuration, into the options.
-    pub(super) fn add_to(&self, options: Options, config: &Config) -> Options {
+    pub(in crate::cli) fn add_to(&self, options: Options, config: &Config) -> Options {
         Options {
             artifacts: self.artifacts.unwrap_or(config.artifacts),
             artifact_limit: self.artifact_limit.or(config.artifact_limit).unwrap_or(ARTIFACT_LIMIT),

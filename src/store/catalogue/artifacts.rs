@@ -186,6 +186,22 @@ fn read(row: &SqliteRow) -> Result<ArtifactRow, sqlx::Error> {
     })
 }
 
+/// The rows that [`read_to_fetch`] reads.
+const TO_FETCH: &str = "SELECT a.*, j.project, j.artifacts AS listed, \
+     j.artifacts_expire_at AS expire_at, \
+     (j.gone_at IS NOT NULL OR j.erased_at IS NOT NULL) AS is_gone \
+     FROM artifacts a JOIN jobs j ON j.id = a.job";
+
+fn read_to_fetch(row: &SqliteRow) -> Result<ArtifactToFetch, sqlx::Error> {
+    Ok(ArtifactToFetch {
+        row: read(row)?,
+        project: ProjectId(row.try_get::<i64, _>("project")? as u64),
+        listed: row.try_get("listed")?,
+        expire_at: time(row, "expire_at")?,
+        is_gone: row.try_get("is_gone")?,
+    })
+}
+
 impl Catalogue {
     /// Returns what is known of the artifacts of some jobs, in no order; a job without any gives none.
     pub async fn artifacts(&self, jobs: &[JobId]) -> Result<Vec<ArtifactRow>, CatalogueError> {
@@ -209,12 +225,8 @@ impl Catalogue {
     ) -> Result<Vec<ArtifactToFetch>, CatalogueError> {
         let failed = self.failed("read");
         let now = wanted.now.as_microsecond();
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT a.*, j.project, j.artifacts AS listed, j.artifacts_expire_at AS expire_at, \
-             (j.gone_at IS NOT NULL OR j.erased_at IS NOT NULL) AS is_gone \
-             FROM artifacts a JOIN jobs j ON j.id = a.job WHERE (a.level < ",
-        );
-        sql.push_bind(level(wanted.mode));
+        let mut sql = QueryBuilder::<Sqlite>::new(TO_FETCH);
+        sql.push(" WHERE (a.level < ").push_bind(level(wanted.mode));
         // What was too large for its listing's sake alone was not: only the archive has a limit.
         sql.push(" OR (a.state = 'too_large' AND a.archive IS NULL AND a.bytes <= ");
         sql.push_bind(i64::try_from(wanted.max_bytes).unwrap_or(i64::MAX));
@@ -234,16 +246,19 @@ impl Catalogue {
         sql.push(" THEN j.artifacts_expire_at ELSE 9e18 END, j.id DESC LIMIT ");
         sql.push_bind(wanted.limit);
         let rows = sql.build().fetch_all(&self.pool).await.map_err(&failed)?;
-        let to_fetch = |row: &SqliteRow| -> Result<ArtifactToFetch, sqlx::Error> {
-            Ok(ArtifactToFetch {
-                row: read(row)?,
-                project: ProjectId(row.try_get::<i64, _>("project")? as u64),
-                listed: row.try_get("listed")?,
-                expire_at: time(row, "expire_at")?,
-                is_gone: row.try_get("is_gone")?,
-            })
-        };
-        rows.iter().map(|row| to_fetch(row).map_err(&failed)).collect()
+        rows.iter().map(|row| read_to_fetch(row).map_err(&failed)).collect()
+    }
+
+    /// Returns what is to be known for fetching one job's artifacts, `None` where it lists no archive.
+    pub(crate) async fn artifact_to_fetch(
+        &self,
+        job: JobId,
+    ) -> Result<Option<ArtifactToFetch>, CatalogueError> {
+        let failed = self.failed("read");
+        let mut sql = QueryBuilder::<Sqlite>::new(TO_FETCH);
+        sql.push(" WHERE a.job = ").push_bind(job.0 as i64);
+        let row = sql.build().fetch_optional(&self.pool).await.map_err(&failed)?;
+        row.as_ref().map(read_to_fetch).transpose().map_err(&failed)
     }
 
     /// Counts artifacts by project, state and reason; those that nobody wanted are counted too.

@@ -15,6 +15,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/store/catalogue/migrations");
 
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of a page. Three dozen tables and indexes take one each at least: 4096 cost an archive of few jobs 100 KB, more
+/// than their logs, and one of half a million jobs 1 % less.
+const PAGE_BYTES: u32 = 1024;
 /// Readers at once beside our own writer; more wait.
 const READERS: u32 = 4;
 /// Readers at once where we only read. Each takes a thread and a millisecond to open, and a pool of several opens a
@@ -52,6 +55,7 @@ impl Catalogue {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
+            .page_size(PAGE_BYTES)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT);

@@ -124,6 +124,23 @@ async fn fetch_all(run: &Arc<Run>, listed: &CancellationToken) -> anyhow::Result
     Ok(())
 }
 
+impl Run {
+    /// Fetches all of one job's artifacts, if all are wanted and they are not held.
+    pub(super) async fn archive_artifacts(&self, job: JobId) -> anyhow::Result<()> {
+        if self.options.artifacts != ArtifactMode::All {
+            return Ok(());
+        }
+        self.flush().await;
+        let Some(job) = self.store.catalogue().artifact_to_fetch(job).await? else { return Ok(()) };
+        if job.row.archive.is_none()
+            && let Some(fetched) = self.fetch_artifacts(job).await
+        {
+            self.send(Message::Artifacts(Box::new(fetched))).await;
+        }
+        Ok(())
+    }
+}
+
 fn wanted(run: &Run) -> ArtifactBacklog {
     ArtifactBacklog {
         projects: run.synced_projects(),
