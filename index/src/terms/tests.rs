@@ -84,7 +84,26 @@ fn a_damaged_or_stale_file_is_not_believed() {
     std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
     let directory = MmapDirectory::open(folder.path()).unwrap();
     flat(&["\u{1}a", "b", "cc"]).write(&directory, "s").unwrap();
-    let whole = std::fs::read(folder.path().join(Flat::path("s"))).unwrap();
+    let path = folder.path().join(Flat::path("s"));
+    let stored = std::fs::read(&path).unwrap();
+    let open = || Flat::open(&directory, "s", 3);
+    assert_eq!(found(&open().unwrap(), true, Place::Whole, "a", false), [".a"]);
+    for at in 0..stored.len() {
+        let mut flipped = stored.clone();
+        flipped[at] ^= 4;
+        std::fs::write(&path, flipped).unwrap();
+        assert!(open().is_none_or(|flat| flat.words().eq([b"b".as_slice(), b"cc"])), "byte {at}");
+        std::fs::write(&path, &stored[..at]).unwrap();
+        assert!(open().is_none());
+    }
+    let words: Vec<String> = (0..200_000).map(|n| format!("w{n}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    flat(&words).write(&directory, "long").unwrap();
+    let long = std::fs::read(folder.path().join(Flat::path("long"))).unwrap();
+    assert_eq!(long, file(&words), "what would take long to decode is mapped");
+    let long = Flat::open(&directory, "long", 200_000).unwrap();
+    assert_eq!(found(&long, false, Place::Whole, "w77777", false), ["w77777"]);
+    let whole = file(&["\u{1}a", "b", "cc"]);
     let parse = |bytes: &[u8], tokens| Flat::parse(OwnedBytes::new(bytes.to_vec()), tokens);
     assert!(parse(&whole, 3).is_some());
     assert!(parse(&whole, 4).is_none());
