@@ -7,7 +7,7 @@ use super::output::Paint;
 use super::table::{self, Align};
 use super::{Context, Exit, Problem, forecast, units};
 use crate::export::sanitise;
-use crate::model::ProjectId;
+use crate::model::{ArtifactMode, ArtifactState, ProjectId};
 use crate::store::Store;
 use crate::sync::artifacts::{ArtifactLine, artifact_lines};
 use crate::sync::coverage::{Counted, Coverage, Line, Standing, coverage};
@@ -15,7 +15,8 @@ use crate::sync::coverage::{Counted, Coverage, Line, Standing, coverage};
 /// Arguments of `coverage`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 nothing is missing, 1 something is lost for good, 3 something is missing that could still be got."
+    after_help = "Exit status: 0 nothing is missing, 1 something is lost for good, 3 something is missing that could still be got.\n\
+        Artifacts count where the configuration wants them (artifacts = \"listing\", \"reports\" or \"all\")."
 )]
 pub struct Args {
     /// Only this project: its id, path, or the last part of that
@@ -72,7 +73,14 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             super::artifacts::print_counts(&artifacts, context.out)?;
         }
     }
-    Ok(match (ledger.jobs(Standing::Obtainable), ledger.jobs(Standing::Lost)) {
+    let of = |states: &[ArtifactState]| {
+        let wanted = context.config.artifacts != ArtifactMode::None;
+        let counted = |line: &&ArtifactLine| states.iter().any(|s| s.as_str() == line.state);
+        artifacts.iter().filter(|_| wanted).filter(counted).map(|line| line.jobs).sum::<u64>()
+    };
+    let obtainable = of(&[ArtifactState::Pending, ArtifactState::Forbidden]);
+    let lost = of(&[ArtifactState::Expired, ArtifactState::Gone]);
+    Ok(match (ledger.jobs(Standing::Obtainable) + obtainable, ledger.jobs(Standing::Lost) + lost) {
         (0, 0) => Exit::Yes,
         (0, _) => Exit::No,
         _ => Exit::Partial,

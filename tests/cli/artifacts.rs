@@ -75,6 +75,10 @@ fn what_is_not_kept_is_said() {
     assert_eq!(home.run(&["jobs", "--artifact", "junit.xml"]).stdout.lines().count(), 1);
     let (home, _server) = synced("none");
     home.run(&["artifacts", "2"]).failed(1, "no artifacts of job 2", "jobvault sync --artifacts");
+    assert_eq!(home.run(&["coverage"]).code, 0, "nobody wants them");
+    std::fs::write(home.path().join("config.toml"), "artifacts = \"reports\"\n").unwrap();
+    let wanting = ["coverage", "--config", "config.toml"];
+    assert_eq!(home.run(&wanting).code, 3, "they could still be got");
     let (home, _server) = synced("reports");
     assert_eq!(
         home.run(&["artifacts", "2", "--extract", "reports/junit.xml"]).stdout,
