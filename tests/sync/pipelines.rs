@@ -164,3 +164,21 @@ async fn the_sweep_notices_what_was_erased_and_deleted_upstream() {
     assert!(deleted.gone_at.is_some());
     assert_eq!((archive.raw(3).await, archive.raw(15).await), (log(3), log(15)));
 }
+
+#[tokio::test]
+async fn bridges_wait_for_jobs_that_are_about_to_be_lost() {
+    let mut data = server_with_bridges();
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
+    for job in (1..=20).chain([30, 31]) {
+        data.job_mut(PROJECT, job).doc["artifacts_expire_at"] = json!(soon.to_string());
+    }
+    let server = FakeGitLab::start(data);
+    let archive = Archive { concurrency: 1, ..Archive::new() };
+    archive.sync(&server, "7").await.unwrap();
+    let routes: Vec<_> = server.seen().into_iter().map(|seen| seen.route).collect();
+    let first = routes.iter().position(|route| *route == "bridges").unwrap();
+    let before = routes[..first].iter().filter(|route| **route == "trace").count();
+    // The last one may be under way.
+    assert!(before >= 21, "{before} traces before the first bridge");
+    assert_eq!(server.count("bridges"), 6);
+}
