@@ -328,9 +328,8 @@ async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Opti
 
 /// Reads the artifacts archive back and returns its length, `None` if the archive does not hold it as the server has it.
 async fn verified_archive(store: &Store, job: &Job) -> anyhow::Result<Option<u64>> {
-    let announced = job.files().find(|file| file.file_type.as_deref() == Some("archive"));
     let row = store.catalogue().artifacts(&[job.id]).await?.pop();
-    let (Some(announced), Some(hash)) = (announced, row.and_then(|row| row.archive)) else {
+    let (Some(announced), Some(hash)) = (job.archive(), row.and_then(|row| row.archive)) else {
         return Ok(None);
     };
     let Some(mut blob) = store.blob(hash).await? else { return Ok(None) };

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::artifacts::ArtifactSum;
 use super::decide::held_item;
 use super::queue::Item;
 use super::run::Run;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub jobs: Vec<Planned>,
     /// The paths of their projects.
     pub projects: HashMap<ProjectId, String>,
+    /// Archives of artifacts of which something would be fetched, where artifacts are wanted.
+    pub artifacts: Option<ArtifactSum>,
     /// What listing took, and what could not be listed.
     pub stats: SyncStats,
 }
@@ -87,6 +90,7 @@ pub async fn plan(
         run.queue.done(item.job);
     }
     walking.await?;
+    let before = super::artifacts::left_before(&run).await?;
     let stats = run.finish(stop.is_cancelled(), began.elapsed())?;
     // What is past its time can be saved no more surely than what nothing threatens.
     let now = run.server_now();
@@ -95,7 +99,8 @@ pub async fn plan(
     jobs.dedup_by_key(|p| p.job);
     let path = |id: ProjectId| (id, run.known(id).path);
     let projects = jobs.iter().map(|p| p.project_id).map(path).collect();
-    Ok(Plan { jobs, projects, stats })
+    let artifacts = before.map(|before| before.plus(stats.new_artifacts));
+    Ok(Plan { jobs, projects, artifacts, stats })
 }
 
 fn planned(item: &Item) -> Planned {

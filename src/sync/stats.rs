@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::artifacts::ArtifactSum;
 use crate::model::{JobId, TraceState};
 
 /// Failures named one by one; more are counted alone, so that a run of months keeps its size.
@@ -55,6 +56,9 @@ pub struct SyncStats {
     /// Jobs whose artifacts were dealt with, by what became of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<&'static str, u64>,
+    /// Archives of artifacts of finished jobs that were listed for the first time.
+    #[serde(skip)]
+    pub new_artifacts: ArtifactSum,
     /// Seconds it took.
     pub seconds: f64,
     /// Projects that were looked at to their end.

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Failure;
+use super::artifacts::ArtifactSum;
 use super::decide::{self, decide, digest};
 use super::queue::Item;
 use super::run::Run;
@@ -253,6 +254,10 @@ impl Run {
                 continue;
             }
             self.tally(|s| s.listed += 1);
+            if let (None, Some(archive), true) = (row, job.archive(), job.is_finished()) {
+                let one = ArtifactSum::one(archive.size);
+                self.tally(|s| s.new_artifacts = s.new_artifacts.plus(one));
+            }
             let decision = decide(job, row, now);
             if decision.fetch {
                 items.push(decide::item(job, project.id, row, delete_after, now));

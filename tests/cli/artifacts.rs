@@ -64,6 +64,23 @@ fn a_kept_archive_is_listed_saved_and_taken_apart() {
 }
 
 #[test]
+fn a_dry_run_counts_the_archives_that_it_would_ask_for() {
+    let (home, server) = synced("none");
+    let dry = ["sync", "--dry-run", "--host", server.url(), "group/project"];
+    let plain = home.with_token(&dry);
+    assert!(!plain.stderr.contains("artifacts"), "{}", plain.stderr);
+    let all = [dry.as_slice(), &["--artifacts", "all"]].concat();
+    let said = home.with_token(&all).stderr;
+    assert!(
+        said.contains("0 logs would be fetched; something of 1 archive of artifacts"),
+        "{said}"
+    );
+    let said = Home::new().with_token(&all).stderr;
+    assert!(said.contains("2 logs would be") && said.contains("of 1 archive of"), "{said}");
+    assert_eq!(server.count("artifacts"), 0);
+}
+
+#[test]
 fn what_is_not_kept_is_said() {
     let (home, _server) = synced("listing");
     let list = home.run(&["artifacts", "2"]);

@@ -13,6 +13,7 @@ use crate::cli::table::{self, Align};
 use crate::cli::{Context, Exit, units};
 use crate::export::sanitise;
 use crate::store::{Store, StoreError};
+use crate::sync::artifacts::ArtifactSum;
 use crate::sync::{Failure, Plan, Planned, plan};
 
 /// Rows put under each other at once; more are printed part by part, each with its own widths.
@@ -33,6 +34,7 @@ struct Sum<'a> {
     would_fetch: u64,
     /// Of those whose length is known.
     bytes: u64,
+    artifacts: Option<ArtifactSum>,
     listed: u64,
     requests: u64,
     failed: &'a [Failure],
@@ -84,6 +86,7 @@ fn print_json(plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<()> {
         dry_run: true,
         would_fetch: plan.jobs.len() as u64,
         bytes: bytes(plan),
+        artifacts: plan.artifacts,
         listed: plan.stats.listed,
         requests: plan.stats.requests,
         failed: &plan.stats.failed,
@@ -119,7 +122,14 @@ fn print(plan: &Plan, context: &mut Context<'_>) -> anyhow::Result<()> {
         0 => String::new(),
         bytes => format!(", {} as far as announced", units::size(bytes)),
     };
-    out.summary(format!("{logs} would be fetched{size}; {requests} to find out, nothing written"));
+    let artifacts = plan.artifacts.map(|sum| {
+        let archives = units::count(sum.jobs, "archive");
+        format!("; something of {archives} of artifacts, {} in all", units::size(sum.bytes))
+    });
+    let artifacts = artifacts.unwrap_or_default();
+    out.summary(format!(
+        "{logs} would be fetched{size}{artifacts}; {requests} to find out, nothing written"
+    ));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -139,6 +140,38 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// How many archives of artifacts, and their bytes as announced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ArtifactSum {
+    /// Jobs with such an archive.
+    pub jobs: u64,
+    /// Bytes of those whose length is known.
+    pub bytes: u64,
+}
+
+impl ArtifactSum {
+    /// Of one job.
+    pub(in crate::sync) fn one(bytes: Option<u64>) -> Self {
+        Self { jobs: 1, bytes: bytes.unwrap_or(0) }
+    }
+
+    pub(in crate::sync) fn plus(self, other: Self) -> Self {
+        Self { jobs: self.jobs + other.jobs, bytes: self.bytes + other.bytes }
+    }
+}
+
+/// Sums up the artifacts of jobs that earlier runs listed and that are to be fetched, a hundred thousand at most; `None`
+/// where none are wanted.
+pub(super) async fn left_before(run: &Run) -> anyhow::Result<Option<ArtifactSum>> {
+    if run.options.artifacts == ArtifactMode::None {
+        return Ok(None);
+    }
+    let wanted = ArtifactBacklog { limit: 100_000, ..wanted(run) };
+    let jobs = run.store.catalogue().artifact_backlog(&wanted).await?;
+    let sums = jobs.iter().map(|job| ArtifactSum::one(job.row.bytes));
+    Ok(Some(sums.fold(ArtifactSum::default(), ArtifactSum::plus)))
 }
 
 fn wanted(run: &Run) -> ArtifactBacklog {
