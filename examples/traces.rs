@@ -19,9 +19,9 @@ async fn main() {
     let mut after = TraceId(0);
     loop {
         let traces = store.catalogue().traces_after(after, AT_ONCE).await.unwrap();
-        let Some(Ok(last)) = traces.last() else { break };
-        after = last.id;
-        let traces: Vec<_> = traces.into_iter().map(Result::unwrap).collect();
+        let Some((last, _)) = traces.last() else { break };
+        after = *last;
+        let traces: Vec<_> = traces.into_iter().map(|(_, trace)| trace.unwrap()).collect();
         let ids: Vec<_> = traces.iter().map(|trace| trace.job).collect();
         let rows = store.catalogue().jobs_by_id(&ids).await.unwrap();
         for trace in traces {

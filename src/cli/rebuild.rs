@@ -67,7 +67,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
 /// Tells whether there is a catalogue that nothing is wrong with.
 async fn is_sound(context: &Context<'_>) -> anyhow::Result<bool> {
     match Store::open(&context.config.archive).await {
-        Ok(store) => Ok(store.catalogue().is_sound().await),
+        Ok(store) => Ok(store.catalogue().is_sound(false).await),
         Err(StoreError::Catalogue(_)) => Ok(false),
         Err(error) => Err(error.into()),
     }

@@ -133,11 +133,10 @@ async fn document(store: &Store, job: &JobRow, out: &mut Out) -> anyhow::Result<
 }
 
 async fn trace(store: &Store, job: &JobRow) -> anyhow::Result<Option<TraceRow>> {
-    let Some(id) = job.trace else { return Ok(None) };
-    let found = store.catalogue().traces(&[id]).await?.pop();
+    let found = store.catalogue().trace_of(job).await?;
     // A sync beside us may have stored it after we opened the archive.
     store.load_names().await?;
-    Ok(found.transpose()?)
+    Ok(found)
 }
 
 /// Says why there is nothing to show.

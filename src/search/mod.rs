@@ -28,7 +28,7 @@ use jobvault_index::{Candidate, Index, Query, TermStats};
 
 use crate::model::JobId;
 use crate::store::catalogue::{Condition, Order};
-use crate::store::{JobRow, Store, TraceId};
+use crate::store::{CatalogueError, JobRow, Store, TraceId};
 use ask::Answer;
 pub use ask::Asked;
 pub use changes::{Changes, Commit};
@@ -250,9 +250,17 @@ async fn add_unindexed(
     let mask = if all >= 64 { u64::MAX } else { (1 << all) - 1 };
     loop {
         let rows = store.catalogue().traces_after(after, UNINDEXED_AT_ONCE).await?;
-        let Some(last) = rows.iter().flatten().map(|t| t.id).max() else { return Ok(()) };
-        after = last;
-        for row in rows.into_iter().flatten() {
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        after = *last;
+        for (_, row) in rows {
+            let row = match row {
+                Ok(row) => row,
+                Err(CatalogueError::Row { job, what }) => {
+                    summary.unreadable.push((JobId(job), what.to_owned()));
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
             if !allowed.job(query, row.job.0) {
                 continue;
             }

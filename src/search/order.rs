@@ -111,16 +111,16 @@ async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow
     for log in logs {
         let Some((row, trace)) = rows.get_mut(&log.job) else { continue };
         let current = row.trace.map_or(0, |t| t.0);
-        if log.trace != 0 && current != log.trace {
-            continue;
-        }
-        let trace = match trace.take_if(|_| log.trace != 0) {
+        // A damaged row may name any trace, and is told of whichever it names.
+        let wanted = log.trace != 0 && (current == log.trace || matches!(trace, Some(Err(_))));
+        let trace = match trace.take_if(|_| wanted) {
             Some(Ok(trace)) => Some(trace),
             Some(Err(CatalogueError::Row { job, what })) => {
                 summary.unreadable.push((JobId(job), what.to_owned()));
                 None
             }
             Some(Err(e)) => return Err(e.into()),
+            None if log.trace != 0 => continue,
             None => None,
         };
         jobs.push(Job { row: row.clone(), trace, documents: log.documents.clone() });

@@ -66,14 +66,17 @@ impl Seek for BlobReader {
     }
 }
 
+impl ChunkRow {
+    /// Returns the row of the entry table that the chunk is.
+    pub(super) fn entry(&self) -> Entry {
+        let ChunkRow { hash, offset, stored_bytes, raw_bytes, .. } = *self;
+        Entry { offset, stored_bytes, ..entry(Kind::Chunk, raw_bytes, hash) }
+    }
+}
+
 impl Store {
     fn read_chunk(&self, chunk: &ChunkRow) -> Result<Vec<u8>, StoreError> {
-        let entry = Entry {
-            offset: chunk.offset,
-            stored_bytes: chunk.stored_bytes,
-            ..entry(Kind::Chunk, chunk.raw_bytes, chunk.hash)
-        };
-        Ok(self.packs.read(self.name(chunk.pack)?, &entry, None)?)
+        Ok(self.packs.read(self.name(chunk.pack)?, &chunk.entry(), None)?)
     }
 
     /// Opens a file by its content, or returns `None` if the archive does not hold it.
@@ -82,12 +85,12 @@ impl Store {
         let found = self.catalogue.chunks(&row.chunks).await?;
         // A sync beside us may have stored it after we opened the archive.
         self.load_names().await?;
-        let mut at = 0;
+        let mut at = 0u64;
         let mut chunks = Vec::with_capacity(row.chunks.len());
         for hash in &row.chunks {
             let Some(chunk) = found.get(hash) else { return Err(StoreError::NoChunk(row.hash)) };
             chunks.push((at, chunk.clone()));
-            at += chunk.raw_bytes;
+            at = at.checked_add(chunk.raw_bytes).ok_or(StoreError::NoChunk(row.hash))?;
         }
         if at != row.bytes {
             return Err(StoreError::NoChunk(row.hash));

@@ -2,19 +2,23 @@
 //!
 //! Reads only. One damaged pack never stops the walk. Memory is bounded: packs are read one after another, and what
 //! is kept of them is the damage.
+//!
+//! That a log is the one that was stored follows from three things. Each frame decodes to the bytes of its hash. Each
+//! row says of its frames what the footer says: whose they are, where in the log they stand, which is the last. And the
+//! frames of one log, hashed together while they are decoded, have the hash that its row gives for the whole.
 
 mod artifacts;
+mod documents;
+mod rows;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::catalogue::{CatalogueError, LivePack};
+use super::catalogue::LivePack;
 use super::packs::codec::Base;
 use super::packs::{Entry, FormatError, Kind, PackError, PackName};
-use super::{Frame, Store, StoreError, TraceId, TraceRow};
+use super::{Store, StoreError, TraceId};
 use crate::model::JobId;
 
-/// Traces read from the catalogue at once; the footers they refer to are read once for all of them.
-const TRACES_AT_ONCE: u32 = 5000;
 /// Damage kept in memory; what comes after is counted with its pack as a whole.
 const MAX_DAMAGED: usize = 100_000;
 
@@ -40,6 +44,16 @@ pub struct Report {
     pub through: u64,
     /// What is wrong, in the order in which it was found.
     pub damaged: Vec<Damage>,
+    /// Some of it is wrong in the catalogue, which `rebuild` makes anew from the packs.
+    pub catalogue: bool,
+}
+
+impl Report {
+    /// Notes what is wrong in the catalogue.
+    fn catalogue(&mut self, job: Option<JobId>, what: impl Into<String>) {
+        self.catalogue = true;
+        self.damaged.push(Damage { job, pack: None, what: what.into() });
+    }
 }
 
 /// How much is checked.
@@ -61,6 +75,19 @@ struct Found {
     entries: HashMap<(u64, u64), String>,
     /// Ledgers that cannot be read, by pack and offset.
     ledgers: Vec<(u64, u64)>,
+    /// Packs that nothing is said to refer to, which are not read.
+    superseded: BTreeSet<u64>,
+    /// Bases that are not where the catalogue says.
+    bases: HashSet<u64>,
+    /// Traces whose frames are another log than was stored.
+    logs: HashSet<TraceId>,
+}
+
+impl Found {
+    /// True of a pack that was read and whose footer is well.
+    fn is_read(&self, pack: u64) -> bool {
+        self.packs.contains(&pack) && !self.broken.contains_key(&pack)
+    }
 }
 
 /// Checks everything: the hash of every pack, of every entry, and that every row's frames are there.
@@ -74,13 +101,32 @@ pub async fn verify(store: &Store, progress: impl FnMut(u64)) -> Result<Report, 
 pub async fn verify_with(
     store: &Store,
     options: VerifyOptions,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64),
 ) -> Result<Report, StoreError> {
     let mut report = Report::default();
+    let is_sound = store.catalogue().is_sound(!options.fast).await;
+    if !is_sound {
+        report.catalogue(None, "the file of the catalogue is damaged");
+    }
+    match check(store, options, progress, &mut report).await {
+        // What can be read of a damaged catalogue is checked, and the rest is told of already.
+        Err(StoreError::Catalogue(_)) if !is_sound => {}
+        checked => checked?,
+    }
+    Ok(report)
+}
+
+async fn check(
+    store: &Store,
+    options: VerifyOptions,
+    mut progress: impl FnMut(u64),
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let mut found = Found::default();
     // A superseded pack is needed by nobody: what it held was read and verified when it was written anew.
     let packs = store.catalogue().live_packs().await?;
-    for LivePack { id, name, bytes, .. } in packs.iter().copied() {
+    for pack in packs.iter().copied() {
+        let LivePack { id, name, bytes, .. } = pack;
         if id <= options.after {
             continue;
         }
@@ -89,10 +135,15 @@ pub async fn verify_with(
             break;
         }
         let reader = store.clone();
-        let checked = tokio::task::spawn_blocking(move || check_pack(&reader, name, options.fast))
+        let checked = tokio::task::spawn_blocking(move || check_pack(&reader, pack, options.fast))
             .await
             .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
-        note_pack(&mut report, &mut found, (id, name), checked);
+        rows::check_logs(store, &checked.logs, &mut found).await?;
+        if checked.is_listed_otherwise {
+            let what = format!("the catalogue says otherwise how large pack {name} is");
+            report.catalogue(None, what);
+        }
+        note_pack(report, &mut found, (id, name), checked);
         report.bytes += bytes;
         report.through = id;
         progress(report.bytes);
@@ -100,49 +151,93 @@ pub async fn verify_with(
     if packs.last().is_none_or(|last| report.through == last.id) {
         report.through = 0;
     }
-    check_rows(store, &found, &mut report).await?;
-    name_documents(store, &found, &mut report).await?;
-    artifacts::check(store, &found, &mut report).await?;
-    Ok(report)
+    rows::check(store, &mut found, report).await?;
+    documents::check(store, &found, options.fast, report).await?;
+    artifacts::check(store, &found, report).await
 }
 
-/// What is wrong with a pack as a whole, or with entries of it.
-enum Checked {
-    Broken(String),
-    Entries(Vec<(Entry, String)>),
+/// What a pack turned out to be.
+#[derive(Default)]
+struct Checked {
+    /// What is wrong with it as a whole.
+    broken: Option<String>,
+    /// What is wrong with entries of it.
+    entries: Vec<(Entry, String)>,
+    /// The hashes of the logs in it that have several frames and are whole.
+    logs: Vec<Log>,
+    /// Its row gives another length or number of entries.
+    is_listed_otherwise: bool,
+}
+
+/// A log whose frames were decoded: its trace and job, and the hash of all its bytes.
+type Log = (TraceId, JobId, [u8; 32]);
+
+/// Hashes the frames of one log after another. The frames of a log stand in a pack in their order.
+#[derive(Default)]
+struct Whole {
+    open: Option<(u64, u64, u64, blake3::Hasher)>,
+}
+
+impl Whole {
+    /// Takes in a frame; returns its log where it is the last of several and none of them was missing.
+    fn add(&mut self, entry: &Entry, raw: &[u8]) -> Option<Log> {
+        let place = &entry.place;
+        if place.raw_offset == 0 {
+            // The hash of an only frame is that of the log.
+            let begun = (place.trace, place.job, 0, blake3::Hasher::new());
+            self.open = (!place.last).then_some(begun);
+        }
+        let (trace, job, at, mut hasher) = self.open.take()?;
+        if (trace, job, at) != (place.trace, place.job, place.raw_offset) {
+            return None;
+        }
+        hasher.update(raw);
+        if place.last {
+            return Some((TraceId(trace), JobId(job), *hasher.finalize().as_bytes()));
+        }
+        self.open = Some((trace, job, at + entry.raw_bytes, hasher));
+        None
+    }
 }
 
 /// Reads a whole pack.
-fn check_pack(store: &Store, name: PackName, fast: bool) -> Result<Checked, StoreError> {
-    let packs = store.packs();
+fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, StoreError> {
+    let (packs, name) = (store.packs(), pack.name);
+    let mut checked = Checked::default();
     let table = match packs.footer(name) {
         Ok(footer) => footer.entries,
-        Err(e) if e.is_damage() => return Ok(Checked::Broken(words(&e))),
+        Err(e) if e.is_damage() => {
+            checked.broken = Some(words(&e));
+            return Ok(checked);
+        }
         Err(e) => return Err(e.into()),
     };
+    checked.is_listed_otherwise = table.len() as u64 != pack.entries;
     if fast {
-        return Ok(Checked::Entries(Vec::new()));
+        return Ok(checked);
     }
-    let mut wrong = Vec::new();
+    let mut whole = Whole::default();
     let mut bases = PackBases { store, name, table: &table, read: HashMap::new() };
     for entry in &table {
         let base = entry.base.map(|hash| bases.get(hash)).transpose();
         let read = base.and_then(|base| Ok(packs.read(name, entry, base.as_deref())?));
         match read {
+            Ok(raw) if entry.kind == Kind::Frame => checked.logs.extend(whole.add(entry, &raw)),
             Ok(_) => {}
-            Err(e) if e.is_damage() => wrong.push((entry.clone(), words(&e))),
+            Err(e) if e.is_damage() => checked.entries.push((entry.clone(), words(&e))),
             Err(e) => return Err(e),
         }
     }
     match packs.check_name(name) {
-        Ok(_) => Ok(Checked::Entries(wrong)),
+        Ok(bytes) => checked.is_listed_otherwise |= bytes != pack.bytes,
         // The entries say which of them is damaged; where none is, the bytes between them are.
-        Err(e) if e.is_damage() && wrong.is_empty() => {
-            Ok(Checked::Broken("the pack does not match its name".to_owned()))
+        Err(e) if e.is_damage() && checked.entries.is_empty() => {
+            checked.broken = Some("the pack does not match its name".to_owned());
         }
-        Err(e) if e.is_damage() => Ok(Checked::Entries(wrong)),
-        Err(e) => Err(e.into()),
+        Err(e) if e.is_damage() => {}
+        Err(e) => return Err(e.into()),
     }
+    Ok(checked)
 }
 
 /// The bases that a pack's entries name: by content, whatever the catalogue says of their numbers.
@@ -196,15 +291,12 @@ fn note_pack(
     checked: Checked,
 ) {
     found.packs.insert(id);
-    let entries = match checked {
-        Checked::Broken(what) => {
-            report.damaged.push(Damage { job: None, pack: Some(name), what: what.clone() });
-            found.broken.insert(id, what);
-            return;
-        }
-        Checked::Entries(entries) => entries,
-    };
-    for (entry, what) in entries {
+    if let Some(what) = checked.broken {
+        report.damaged.push(Damage { job: None, pack: Some(name), what: what.clone() });
+        found.broken.insert(id, what);
+        return;
+    }
+    for (entry, what) in checked.entries {
         let owner = match entry.kind {
             Kind::Frame => None,
             Kind::Base => Some("a base"),
@@ -224,129 +316,6 @@ fn note_pack(
             found.entries.insert((id, entry.offset), what);
         }
     }
-}
-
-/// Checks that every frame of every row is there and well, where its pack was read.
-async fn check_rows(store: &Store, found: &Found, report: &mut Report) -> Result<(), StoreError> {
-    let mut after = TraceId(0);
-    loop {
-        let traces = store.catalogue().traces_after(after, TRACES_AT_ONCE).await?;
-        if traces.is_empty() {
-            return Ok(());
-        }
-        let last = traces.iter().flatten().map(|t| t.id).max();
-        // A chunk of nothing but damaged rows must not be read for ever.
-        after = last.unwrap_or(TraceId(after.0 + u64::from(TRACES_AT_ONCE)));
-        let (store, rows) = (store.clone(), traces);
-        let frames = rows.iter().flatten().flat_map(|t| &t.frames);
-        let is_read = |pack: &u64| found.packs.contains(pack) && !found.broken.contains_key(pack);
-        let packs: BTreeSet<u64> = frames.map(|f| f.pack).filter(is_read).collect();
-        let reader = store.clone();
-        let tables = tokio::task::spawn_blocking(move || tables(&reader, packs))
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
-        for trace in &rows {
-            match trace {
-                Ok(trace) => check_trace(&store, trace, found, &tables, report),
-                Err(e) => note_row(e, report),
-            }
-        }
-    }
-}
-
-/// The frames of a pack by their offsets, or what is wrong with the pack.
-type Table = Result<HashMap<u64, [u8; 32]>, String>;
-
-fn tables(store: &Store, packs: BTreeSet<u64>) -> Result<BTreeMap<u64, Table>, StoreError> {
-    let mut tables = BTreeMap::new();
-    for pack in packs {
-        let table = match store.name(pack).and_then(|name| Ok(store.packs.footer(name)?)) {
-            Ok(footer) => Ok(footer.entries.iter().map(|e| (e.offset, e.hash)).collect()),
-            Err(e) if e.is_damage() => Err(words(&e)),
-            Err(e) => return Err(e),
-        };
-        tables.insert(pack, table);
-    }
-    Ok(tables)
-}
-
-fn check_trace(
-    store: &Store,
-    trace: &TraceRow,
-    found: &Found,
-    tables: &BTreeMap<u64, Table>,
-    report: &mut Report,
-) {
-    let raw: u64 = trace.frames.iter().map(|f| f.raw_bytes).sum();
-    let mut wrong = None;
-    if raw != trace.raw_bytes {
-        wrong = Some((None, "its frames do not add up to its length".to_owned()));
-    }
-    let mut is_covered = trace.frames.is_empty();
-    let mut readable = 0;
-    for frame in &trace.frames {
-        let name = store.pack_of(frame).ok();
-        let what = match (name, found.packs.contains(&frame.pack)) {
-            (Some(_), true) => frame_damage(frame, found, tables),
-            // A pack that no row of the catalogue names is not among those that were read.
-            (None, _) => Some(format!("the catalogue lists no pack {}", frame.pack)),
-            (Some(_), false) => {
-                readable += frame.lines;
-                continue;
-            }
-        };
-        is_covered = true;
-        readable += if what.is_none() { frame.lines } else { 0 };
-        wrong = wrong.or_else(|| what.map(|what| (name, what)));
-    }
-    match wrong {
-        None => report.checked += u64::from(is_covered),
-        Some((pack, what)) => {
-            let what = match readable {
-                0 => what,
-                lines => format!("{what}; {lines} of {} lines can still be read", trace.lines),
-            };
-            report.damaged.push(Damage { job: Some(trace.job), pack, what });
-        }
-    }
-}
-
-/// Names the jobs whose documents stand where nothing can be read.
-async fn name_documents(
-    store: &Store,
-    found: &Found,
-    report: &mut Report,
-) -> Result<(), StoreError> {
-    let broken = found.broken.keys().map(|pack| (*pack, None));
-    let ledgers = found.ledgers.iter().map(|(pack, offset)| (*pack, Some(*offset)));
-    for (pack, offset) in broken.chain(ledgers) {
-        let name = store.name(pack).ok();
-        for job in store.catalogue().jobs_documented_in(pack, offset).await? {
-            let what = "its document cannot be read".to_owned();
-            report.damaged.push(Damage { job: Some(job), pack: name, what });
-        }
-    }
-    Ok(())
-}
-
-fn frame_damage(frame: &Frame, found: &Found, tables: &BTreeMap<u64, Table>) -> Option<String> {
-    let whole = found.broken.get(&frame.pack);
-    if let Some(what) = whole.or_else(|| found.entries.get(&(frame.pack, frame.offset))) {
-        return Some(what.clone());
-    }
-    match tables.get(&frame.pack) {
-        Some(Err(what)) => Some(what.clone()),
-        Some(Ok(table)) if table.get(&frame.offset) == Some(&frame.hash) => None,
-        _ => Some("its frame is not where the catalogue says".to_owned()),
-    }
-}
-
-fn note_row(error: &CatalogueError, report: &mut Report) {
-    let job = match error {
-        CatalogueError::Row { job, .. } => Some(JobId(*job)),
-        _ => None,
-    };
-    report.damaged.push(Damage { job, pack: None, what: error.to_string() });
 }
 
 pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {

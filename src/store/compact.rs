@@ -17,7 +17,7 @@ use super::catalogue::{LivePack, MovedDocument, Switch};
 use super::filler::Filler;
 use super::packs::base::MAX_KNOWN;
 use super::packs::encoders::{COMPACT, Effort};
-use super::{Frame, Store, StoreError, TraceId, TraceRow};
+use super::{PackName, Store, StoreError, TraceId, TraceRow};
 use ledgers::Ledgers;
 pub use step::compact_step;
 
@@ -153,13 +153,28 @@ pub(super) async fn supersede(
     Ok(store.catalogue.supersede(&superseded, now).await?)
 }
 
+/// Returns the packs that were superseded at `until` or before: number, name and length.
+///
+/// That nothing refers to them is looked up once more: a row that says so may be damaged, and what is deleted is gone.
+pub(super) async fn superseded(
+    store: &Store,
+    until: Timestamp,
+) -> Result<Vec<(u64, PackName, u64)>, StoreError> {
+    let mut packs = store.catalogue.superseded(until).await?;
+    if !packs.is_empty() {
+        let referenced = store.catalogue.referenced_packs().await?;
+        packs.retain(|(id, ..)| referenced.as_ref().is_some_and(|packs| !packs.contains(id)));
+    }
+    Ok(packs)
+}
+
 /// Deletes the packs that were superseded at `until` or before; returns their lengths.
 pub(super) async fn delete_superseded(
     store: &Store,
     until: Timestamp,
 ) -> Result<Vec<u64>, StoreError> {
     let mut deleted = Vec::new();
-    for (id, name, bytes) in store.catalogue.superseded(until).await? {
+    for (id, name, bytes) in superseded(store, until).await? {
         // The row first: a file without a row is found by prune, a row without a file is damage.
         store.catalogue.forget_pack(id).await?;
         store.packs.remove(name)?;
@@ -178,7 +193,7 @@ struct Run<'a> {
     now: Timestamp,
     filler: Filler,
     /// Traces whose frames stand in the pack being filled.
-    traces: Vec<(TraceId, Vec<Frame>)>,
+    traces: Vec<TraceRow>,
     documents: Vec<MovedDocument>,
     ledgers_moved: Vec<u64>,
     done: Compacted,
@@ -246,6 +261,7 @@ impl<'a> Run<'a> {
         for chunk in order.chunks(TRACES_AT_ONCE) {
             let ids: Vec<TraceId> = chunk.iter().map(|(id, _)| *id).collect();
             let rows = self.store.catalogue.traces(&ids).await?;
+            self.done.unreadable += rows.iter().filter(|row| row.is_err()).count() as u64;
             let mut rows: HashMap<TraceId, TraceRow> =
                 rows.into_iter().flatten().map(|row| (row.id, row)).collect();
             for (id, project) in chunk {
@@ -283,18 +299,17 @@ impl<'a> Run<'a> {
         bytes >= PACK_BYTES || entries >= PACK_ENTRIES
     }
 
-    fn move_trace(&mut self, row: TraceRow, project: u64) -> Result<(), StoreError> {
-        let mut frames = row.frames;
-        let count = frames.len();
-        for (index, frame) in frames.iter_mut().enumerate() {
+    fn move_trace(&mut self, mut row: TraceRow, project: u64) -> Result<(), StoreError> {
+        let (id, job, count) = (row.id, row.job, row.frames.len());
+        for (index, frame) in row.frames.iter_mut().enumerate() {
             let raw = self.store.read_frame(frame)?;
-            let place = frame.place(row.id, row.job, project, index + 1 == count);
+            let place = frame.place(id, job, project, index + 1 == count);
             self.filler.push(&raw, place, index)?;
             frame.pack = self.filler.pack_id();
         }
         self.done.traces += 1;
         self.done.raw_bytes += row.raw_bytes;
-        self.traces.push((row.id, frames));
+        self.traces.push(row);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::packs::encoders::{Effort, Encoders};
 use super::packs::shapes::Sketch;
 use super::packs::{Entry, FramePlace, Kind, PackWriter};
 use super::segment::{self, Segment, Written, compress};
-use super::{Frame, Store, StoreError, TraceId};
+use super::{Store, StoreError, TraceId, TraceRow};
 
 /// How much less a frame takes than its text, for telling how full a pack is before it is compressed. A guess.
 const LIKELY_RATIO: u64 = 10;
@@ -170,11 +170,11 @@ impl Filler {
     }
 
     /// Tells traces where their frames were written since the last call.
-    pub(super) fn place(&mut self, traces: &mut [(TraceId, Vec<Frame>)]) {
+    pub(super) fn place(&mut self, traces: &mut [TraceRow]) {
         let places: HashMap<TraceId, usize> =
-            traces.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+            traces.iter().enumerate().map(|(at, trace)| (trace.id, at)).collect();
         for written in self.take_written() {
-            let frames = places.get(&written.trace).map(|at| &mut traces[*at].1);
+            let frames = places.get(&written.trace).map(|at| &mut traces[*at].frames);
             if let Some(frame) = frames.and_then(|f| f.get_mut(written.index)) {
                 frame.offset = written.entry.offset;
                 frame.stored_bytes = written.entry.stored_bytes;

@@ -8,7 +8,7 @@ use super::packs::format::{
 };
 use super::packs::shapes::Sketch;
 use super::packs::{FramePlace, Kind, ledger};
-use super::segment;
+use super::{TraceRow, segment};
 
 /// Reads bytes as a pack's ends, and as a footer whose checksum is right.
 ///
@@ -44,7 +44,9 @@ pub fn pack(data: &[u8]) {
 ///
 /// Where a piece of a trace does not come back.
 pub fn entry(data: &[u8]) {
-    let _ = frames::decode(data, &[0; 32]);
+    let (id, job, frames) = Default::default();
+    let bare = TraceRow { id, job, raw_bytes: 0, lines: 0, hash: [0; 32], frames };
+    let _ = frames::decode(&[0; 32], data, bare);
     let _ = ledger::records(data).count();
     let _ = Sketch::decode(data);
     let Some(([flags, len @ ..], rest)) = data.split_first_chunk::<4>() else { return };

@@ -119,6 +119,7 @@ impl StoreError {
         match self {
             Self::Pack(source) | Self::Base { source, .. } => source.is_damage(),
             Self::NoPack(_) | Self::NoBase(_) | Self::NoChunk(_) => true,
+            Self::Catalogue(source) => matches!(source, CatalogueError::Row { .. }),
             _ => false,
         }
     }

@@ -87,7 +87,7 @@ pub async fn prune(
             store.packs.remove(pack.name)?;
         }
     }
-    let superseded = store.catalogue.superseded(until).await?;
+    let superseded = compact::superseded(store, until).await?;
     let superseded = superseded.into_iter().map(|(_, name, bytes)| PackInfo { name, bytes });
     pruned.superseded = superseded.collect();
     if !options.dry_run {
@@ -97,11 +97,23 @@ pub async fn prune(
 }
 
 /// Returns the packs that the catalogue does not list.
+///
+/// None where a pack is missing that something refers to: a crash leaves no such reference, a damaged row may, and then
+/// any of them may be that pack.
 async fn unlisted(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
-    let listed: BTreeSet<_> =
-        store.catalogue.packs().await?.into_iter().map(|(_, name, _)| name).collect();
+    let listed = store.catalogue.packs().await?;
     let mut unlisted = store.packs.list()?;
+    let there: BTreeSet<_> = unlisted.iter().map(|pack| pack.name).collect();
+    let found = |(id, name, _): &(u64, _, _)| there.contains(name).then_some(*id);
+    let found: BTreeSet<u64> = listed.iter().filter_map(found).collect();
+    let listed: BTreeSet<_> = listed.into_iter().map(|(_, name, _)| name).collect();
     unlisted.retain(|pack| !listed.contains(&pack.name));
+    if !unlisted.is_empty() {
+        let referenced = store.catalogue.referenced_packs().await?;
+        if !referenced.is_some_and(|packs| packs.is_subset(&found)) {
+            return Ok(Vec::new());
+        }
+    }
     unlisted.sort_unstable_by_key(|pack| pack.name);
     Ok(unlisted)
 }

@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::catalogue::{Access, BaseRow, Catalogue, FoundTrace, PackRow, Writes};
+use super::catalogue::{Access, BaseRow, Catalogue, PackRow, Writes};
 use super::check::Damage;
 use super::compact::supersede;
 use super::packs::ledger::RecordKind;
 use super::packs::shapes::{Shapes, Sketch};
 use super::packs::{Footer, Kind, PackInfo};
-use super::{Frame, Store, StoreError, TraceId, check_marker, io, lock, packs, remove_leftovers};
+use super::{
+    Frame, Store, StoreError, TraceId, TraceRow, check_marker, io, lock, packs, remove_leftovers,
+};
 use crate::model::{Job, JobId, PipelineId, ProjectId};
 use notes::Replay;
 
@@ -223,7 +225,7 @@ async fn find_traces(
         let footer = store.packs.footer(pack.info.name)?;
         let traces = traces(pack, &footer, &bases);
         rebuilt.traces += traces.len() as u64;
-        store.catalogue.put_found(&traces, &mut spare).await?;
+        store.catalogue.put_found(traces, &mut spare).await?;
     }
     Ok(())
 }
@@ -282,7 +284,7 @@ fn project_of(footer: &Footer, base: &[u8; 32]) -> u64 {
 }
 
 /// Puts the frames of a pack together to traces. One that is not whole is left out.
-fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> Vec<FoundTrace> {
+fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> Vec<TraceRow> {
     let mut open: BTreeMap<(u64, u64), Vec<Frame>> = BTreeMap::new();
     let mut whole = Vec::new();
     for entry in footer.entries.iter().filter(|e| e.kind == Kind::Frame) {
@@ -308,14 +310,21 @@ fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> V
             lines: place.lines,
             continues: place.continues,
             hash: entry.hash,
-            // A base that is nowhere has a number that is nobody's, so that reading says what is missing.
-            base: entry.base.map(|hash| bases.get(&hash).copied().unwrap_or(u64::MAX >> 2)),
+            base: entry.base.map(|hash| bases.get(&hash).copied().unwrap_or(packs::NO_BASE)),
             open: Vec::new(),
         });
         if place.last
             && let Some(frames) = open.remove(&key)
         {
-            whole.push(FoundTrace { id: TraceId(key.0), job: JobId(key.1), frames });
+            whole.push(TraceRow {
+                id: TraceId(key.0),
+                job: JobId(key.1),
+                raw_bytes: at + entry.raw_bytes,
+                lines: frames.iter().map(|f| f.lines).sum(),
+                // Of several frames its note tells it.
+                hash: frames[0].hash,
+                frames,
+            });
         }
     }
     whole

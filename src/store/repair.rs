@@ -14,7 +14,7 @@ use super::filler::Filler;
 use super::packs::PackError;
 use super::packs::encoders::INGEST;
 use super::packs::ledger::{self, Record, RecordKind};
-use super::{Frame, Store, StoreError, TraceId, TraceRow};
+use super::{Store, StoreError, TraceRow};
 use crate::model::{JobId, ProjectId};
 
 /// A pack is closed at this length.
@@ -24,7 +24,7 @@ const PACK_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Repair {
     store: Store,
     filler: Filler,
-    traces: Vec<(TraceId, Vec<Frame>)>,
+    traces: Vec<TraceRow>,
 }
 
 impl Repair {
@@ -91,7 +91,7 @@ impl Repair {
         if more > 0 || *hasher.finalize().as_bytes() != row.hash {
             return Ok(self.refuse(row));
         }
-        self.traces.push((row.id, frames));
+        self.traces.push(TraceRow { frames, ..row.clone() });
         if self.filler.filled().0 >= PACK_BYTES {
             self.commit(now).await?;
         }
@@ -108,7 +108,7 @@ impl Repair {
         if self.traces.is_empty() {
             return Ok(());
         }
-        let ids: Vec<u64> = self.traces.iter().map(|(id, _)| id.0).collect();
+        let ids: Vec<u64> = self.traces.iter().map(|trace| trace.id.0).collect();
         let note = json!({"event": "repair", "traces": ids}).to_string();
         let at_micros = u64::try_from(now.as_microsecond()).unwrap_or_default();
         let bytes = note.as_bytes();

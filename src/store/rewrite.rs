@@ -13,7 +13,7 @@ use super::packs::codec::Base;
 use super::packs::ledger::{self, Record, RecordKind};
 use super::packs::{Entry, Footer, Kind, PackWriter};
 use super::segment::entry;
-use super::{Frame, Store, StoreError, TraceId};
+use super::{Store, StoreError, TraceId, TraceRow};
 
 /// A pack is closed at this length.
 const PACK_BYTES: u64 = 16 * 1024 * 1024;
@@ -52,9 +52,9 @@ impl Needed {
             if rows.is_empty() {
                 break;
             }
-            for row in rows {
+            for (id, row) in rows {
                 let Ok(row) = row else { return Ok(None) };
-                after = row.id;
+                after = id;
                 for (index, frame) in row.frames.iter().enumerate() {
                     bases.extend(frame.base);
                     if packs.contains(&frame.pack) {
@@ -215,13 +215,13 @@ impl Copy<'_> {
     }
 }
 
-/// Returns the frames of all traces concerned, at their new places.
+/// Returns all traces concerned, their frames at their new places.
 async fn moved_traces(
     store: &Store,
     needed: &Needed,
     frames: &HashMap<(u64, u64), u64>,
     number: u64,
-) -> Result<Vec<(TraceId, Vec<Frame>)>, StoreError> {
+) -> Result<Vec<TraceRow>, StoreError> {
     let of = |(pack, offset): &(u64, u64)| needed.frames.get(pack)?.get(offset).map(|(id, _)| *id);
     let ids: BTreeSet<TraceId> = frames.keys().filter_map(of).collect();
     let ids: Vec<TraceId> = ids.into_iter().collect();
@@ -234,7 +234,7 @@ async fn moved_traces(
                 (frame.pack, frame.offset) = (number, *offset);
             }
         }
-        moved.push((row.id, row.frames));
+        moved.push(row);
     }
     Ok(moved)
 }

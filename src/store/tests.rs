@@ -5,6 +5,7 @@ mod damage;
 mod harm;
 mod power;
 mod rebuild;
+mod rows;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -78,7 +79,7 @@ async fn archive_of(dir: &Path, jobs: &[u64]) {
 
 async fn read(store: &Store, job: u64) -> Result<Vec<u8>, StoreError> {
     let row = store.catalogue().job(JobId(job)).await?.unwrap();
-    let trace = store.catalogue().traces(&[row.trace.unwrap()]).await?.pop().unwrap()?;
+    let trace = store.catalogue().trace_of(&row).await?.unwrap();
     let mut raw = Vec::new();
     for frame in &trace.frames {
         raw.extend(store.read_frame(frame)?);

@@ -296,7 +296,7 @@ async fn put(run: &Run, project: &ProjectRow, received: Received<Job>, row: Opti
 async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Option<u64>> {
     let refuse = |reason: String| ActError::NotHeld { job: job.id, reason, artifacts: false };
     let announced = job.trace_size();
-    let Some(id) = row.trace else {
+    let Some(trace) = store.catalogue().trace_of(row).await? else {
         let none = matches!(row.state, TraceState::NoLog | TraceState::Erased);
         return match none && announced.unwrap_or(0) == 0 {
             true => Ok(None),
@@ -309,8 +309,6 @@ async fn verified(store: &Store, row: &JobRow, job: &Job) -> anyhow::Result<Opti
         let reason = format!("the archive holds {held} bytes of its log, the server {announced}");
         return Err(refuse(reason).into());
     }
-    let trace = store.catalogue().traces(&[id]).await?.pop();
-    let trace = trace.context("read the trace's row")??;
     store.load_names().await?;
     let reading = store.clone();
     let hash = tokio::task::spawn_blocking(move || {

@@ -113,8 +113,8 @@ async fn add_after(
     let (mut traces, mut bytes, mut uncommitted) = (0, 0, 0);
     loop {
         let rows = store.catalogue().traces_after(after, TRACES_AT_ONCE).await?;
-        let Some(last) = rows.iter().flatten().map(|t| t.id).max() else { break };
-        for row in &rows {
+        let Some((last, _)) = rows.last() else { break };
+        for (_, row) in &rows {
             match row {
                 Ok(row) => {
                     add_trace(store, &mut writer, row)?;
@@ -125,7 +125,7 @@ async fn add_after(
                 Err(e) => tracing::warn!("Not indexed: {e}"),
             }
         }
-        after = last;
+        after = *last;
         if uncommitted >= COMMIT_BYTES {
             writer.commit(after.0).context("commit the full-text index")?;
             uncommitted = 0;

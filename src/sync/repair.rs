@@ -16,7 +16,7 @@ use crate::gitlab::{self, Client};
 use crate::model::{JobId, ProjectId};
 use crate::store::catalogue::ProjectRow;
 use crate::store::repair::Repair;
-use crate::store::{JobRow, Store, TraceRow};
+use crate::store::{CatalogueError, JobRow, Store, TraceRow};
 
 /// What became of a damaged job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,10 @@ async fn of_job(
         let reason = "the catalogue has no row of it; jobvault rebuild makes it anew";
         return Ok(Some(Repaired::Lost(reason.to_owned())));
     };
+    if let Err(CatalogueError::Row { .. }) = store.catalogue().trace_of(&row).await {
+        let reason = "the catalogue's row of its log is damaged; jobvault rebuild makes it anew";
+        return Ok(Some(Repaired::Lost(reason.to_owned())));
+    }
     let damaged = Repair::damaged(store, job).await?;
     if damaged.is_empty() {
         return Ok(None);

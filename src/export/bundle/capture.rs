@@ -54,7 +54,7 @@ pub(super) async fn rows(
         catalogue.provenance(jobs).await?.into_iter().map(|p| (p.job, p)).collect();
     let known = rows.into_iter().map(|row| {
         let id = row.id;
-        let trace = row.trace.and_then(|id| traces.remove(&id));
+        let trace = row.trace.and_then(|id| traces.remove(&id)).filter(|trace| trace.job == id);
         let known = match (row.trace, &trace) {
             (Some(_), None) => Err("the catalogue's row of its log is damaged".to_owned()),
             _ => Ok(Known { provenance: provenance.remove(&id), row, trace }),

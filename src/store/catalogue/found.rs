@@ -22,16 +22,16 @@ impl Catalogue {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(IDS_PER_STATEMENT) {
             let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-            sql.push(JOB_COLUMNS).push(", t.lines AS trace_lines, t.frames AS trace_frames FROM ");
+            sql.push(JOB_COLUMNS).push(
+                ", t.job AS trace_job, t.lines AS trace_lines, t.frames AS trace_frames FROM ",
+            );
             sql.push(JOB_TABLES).push(" WHERE j.id IN ");
             push_ids(&mut sql, chunk.iter().map(|id| id.0));
             let rows = sql.build().fetch_all(&self.pool).await.map_err(&failed)?;
             for row in &rows {
                 let job = JobRow::read(row).map_err(&failed)?;
-                let trace = match job.trace.filter(|_| job.raw_bytes.is_some()) {
-                    Some(id) => Some(read_trace(row, id, &job).map_err(&failed)?),
-                    None => None,
-                };
+                let trace = job.trace.map(|id| read_trace(row, id, &job)).transpose();
+                let trace = trace.map_err(&failed)?;
                 found.push((job, trace));
             }
         }
@@ -76,10 +76,14 @@ fn read_trace(
     id: TraceId,
     job: &JobRow,
 ) -> Result<Result<TraceRow, CatalogueError>, sqlx::Error> {
-    let lines = row.try_get::<i64, _>("trace_lines")? as u64;
-    let frames: &[u8] = row.try_get("trace_frames")?;
-    let raw_bytes = job.raw_bytes.unwrap_or_default();
-    Ok(TraceRow::new(id, job.id, raw_bytes, lines, job.hash, frames))
+    let Some(raw_bytes) = job.raw_bytes else {
+        return Ok(Err(CatalogueError::Row { job: job.id.0, what: "its log is not listed" }));
+    };
+    let number = |column| row.try_get::<i64, _>(column).map(|n| n as u64);
+    let (owner, lines) = (JobId(number("trace_job")?), number("trace_lines")?);
+    let bare = TraceRow { id, job: owner, raw_bytes, lines, hash: [0; 32], frames: Vec::new() };
+    let trace = bare.with(row.try_get("trace_hash")?, row.try_get("trace_frames")?);
+    Ok(trace.and_then(|trace| trace.of(job.id)))
 }
 
 type Place = (Option<(u64, PackName)>, Option<BaseRow>);

@@ -1,10 +1,12 @@
 //! The list of a trace's frames as the catalogue keeps it. Pure.
 //!
 //! It repeats what footers say, so that reading a line of a log touches one pack and no footer. The packs stay
-//! the truth: `rebuild` makes this list anew from them.
+//! the truth: `rebuild` makes this list anew from them. Since a frame's hash tells its bytes from others, but not whose
+//! they are, a seal over the whole row tells a list from that of another trace.
 
-use super::TraceId;
+use super::{TraceId, TraceRow};
 use crate::model::JobId;
+use crate::store::packs::format::MAX_FRAME_BYTES;
 use crate::store::packs::varint::{self, Reader};
 use crate::store::packs::{Entry, FramePlace, Kind};
 
@@ -12,6 +14,9 @@ use crate::store::packs::{Entry, FramePlace, Kind};
 const MAX_OPEN: usize = 32;
 /// A section name is kept to this length, in bytes.
 const MAX_NAME: usize = 255;
+/// Length of the seal. It guards against damage, not against malice: a row changed by chance keeps a fitting seal once in
+/// 2^64 times.
+pub(super) const SEAL_BYTES: usize = 8;
 
 /// One frame of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +74,14 @@ impl Frame {
     }
 }
 
-/// Codes a list of frames. The hash of an only frame is the trace's and is left out.
-pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
+/// Codes the hash and the list of frames of a trace: the columns of its row, with the seal behind the hash. The hash of an
+/// only frame is the trace's and is left out of the list.
+pub(crate) fn encode(trace: &TraceRow) -> (Vec<u8>, Vec<u8>) {
+    let list = encode_list(&trace.frames);
+    ([&trace.hash[..], &seal(trace, &list)].concat(), list)
+}
+
+fn encode_list(frames: &[Frame]) -> Vec<u8> {
     let mut out = Vec::with_capacity(frames.len() * 48 + 8);
     varint::put(&mut out, frames.len() as u64);
     for frame in frames {
@@ -94,8 +105,41 @@ pub(crate) fn encode(frames: &[Frame]) -> Vec<u8> {
     out
 }
 
-/// Decodes a list of frames; `None` where the bytes are not one.
-pub(crate) fn decode(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> {
+/// Hashes what belongs together in the row of a trace; `list` is the coded list of its frames.
+fn seal(trace: &TraceRow, list: &[u8]) -> [u8; SEAL_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    for n in [trace.id.0, trace.job.0, trace.raw_bytes, trace.lines] {
+        hasher.update(&n.to_le_bytes());
+    }
+    hasher.update(&trace.hash).update(list);
+    let mut seal = [0; SEAL_BYTES];
+    hasher.finalize_xof().fill(&mut seal);
+    seal
+}
+
+/// Reads the hash of a trace, whose column may have a seal behind it; `None` where it is of another length.
+pub(crate) fn hash(coded: &[u8]) -> Option<([u8; 32], &[u8])> {
+    let (hash, seal) = coded.split_first_chunk()?;
+    matches!(seal.len(), 0 | SEAL_BYTES).then_some((*hash, seal))
+}
+
+/// Gives a row the hash and the frames that were coded for it, or says what of it is damaged.
+pub(crate) fn decode(
+    coded_hash: &[u8],
+    coded_list: &[u8],
+    trace: TraceRow,
+) -> Result<TraceRow, &'static str> {
+    let (hash, sealed) = hash(coded_hash).ok_or("the hash of its trace")?;
+    let frames = list(coded_list, &hash).ok_or("the list of its frames")?;
+    let trace = TraceRow { hash, frames, ..trace };
+    // A row without a seal is of an early jobvault, and is believed.
+    match sealed.is_empty() || sealed == seal(&trace, coded_list) {
+        true => Ok(trace),
+        false => Err("its columns do not belong together"),
+    }
+}
+
+fn list(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> {
     let mut reader = Reader::new(bytes);
     let count = reader.size()?;
     if count > reader.left() / 8 + 1 {
@@ -105,7 +149,7 @@ pub(crate) fn decode(bytes: &[u8], trace_hash: &[u8; 32]) -> Option<Vec<Frame>> 
     let (mut raw_offset, mut first_line) = (0u64, 0u64);
     for _ in 0..count {
         let (pack, offset, stored_bytes) = (reader.number()?, reader.number()?, reader.number()?);
-        let raw_bytes = reader.number()?;
+        let raw_bytes = reader.number().filter(|bytes| *bytes <= MAX_FRAME_BYTES)?;
         let base = reader.number()?.checked_sub(1);
         let lines = reader.number()?;
         let continues = reader.byte()? != 0;
@@ -157,21 +201,62 @@ mod tests {
         }
     }
 
+    fn trace(frames: Vec<Frame>) -> TraceRow {
+        let (raw_bytes, lines) = (1000 * frames.len() as u64, 10 * frames.len() as u64);
+        TraceRow { id: TraceId(5), job: JobId(7), raw_bytes, lines, hash: [1; 32], frames }
+    }
+
+    fn bare(trace: &TraceRow) -> TraceRow {
+        TraceRow { frames: Vec::new(), hash: [0; 32], ..trace.clone() }
+    }
+
     #[test]
     fn a_list_comes_back_and_an_only_frame_takes_the_hash_of_its_trace() {
-        let many = vec![frame(1), frame(2), frame(3)];
-        assert_eq!(decode(&encode(&many), &[0; 32]).unwrap(), many);
-        let one = vec![frame(1)];
-        let coded = encode(&one);
-        assert!(coded.len() < 17, "a small log costs {} bytes", coded.len());
-        assert_eq!(decode(&coded, &[1; 32]).unwrap(), one);
-        assert_eq!(decode(&encode(&[]), &[1; 32]).unwrap(), vec![]);
+        for count in 0..4 {
+            let trace = trace((1..=count).map(frame).collect());
+            let (hash, list) = encode(&trace);
+            assert!(count != 1 || list.len() < 17, "a small log costs {} bytes", list.len());
+            assert_eq!(decode(&hash, &list, bare(&trace)).unwrap(), trace);
+        }
+    }
+
+    #[test]
+    fn a_list_is_refused_in_any_row_but_its_own() {
+        for count in 0..4 {
+            let own = trace((1..=count).map(frame).collect());
+            let (hash, list) = encode(&own);
+            let others = [
+                TraceRow { id: TraceId(6), ..bare(&own) },
+                TraceRow { job: JobId(8), ..bare(&own) },
+                TraceRow { raw_bytes: own.raw_bytes + 1, ..bare(&own) },
+                TraceRow { lines: own.lines + 1, ..bare(&own) },
+            ];
+            for other in others {
+                assert!(decode(&hash, &list, other.clone()).is_err(), "{other:?}");
+            }
+            for bit in 0..(hash.len() + list.len()) * 8 {
+                let (mut hash, mut list) = (hash.clone(), list.clone());
+                match bit / 8 < hash.len() {
+                    true => hash[bit / 8] ^= 1 << (bit % 8),
+                    false => list[bit / 8 - hash.len()] ^= 1 << (bit % 8),
+                }
+                let read = decode(&hash, &list, bare(&own));
+                assert!(read.is_err(), "bit {bit} of {count} frames");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_without_a_seal_is_read() {
+        let trace = trace(vec![frame(1), frame(2)]);
+        let (hash, list) = encode(&trace);
+        assert_eq!(decode(&hash[..32], &list, bare(&trace)).unwrap(), trace);
     }
 
     proptest! {
         #[test]
         fn hostile_lists_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = decode(&bytes, &[0; 32]);
+            let _ = decode(&[0; 32], &bytes, bare(&trace(Vec::new())));
         }
     }
 }

@@ -249,16 +249,30 @@ impl Catalogue {
         Ok(rows)
     }
 
-    /// Returns the traces stored after `after`, in the order of storing, at most `limit`.
+    /// Returns the trace that stands for a job, or `None` where none does.
+    pub async fn trace_of(&self, job: &JobRow) -> Result<Option<TraceRow>, CatalogueError> {
+        let Some(id) = job.trace else { return Ok(None) };
+        let lost = CatalogueError::Row { job: job.id.0, what: "its log is not listed" };
+        let found = self.traces(&[id]).await?.pop().ok_or(lost)?;
+        found?.of(job.id).map(Some)
+    }
+
+    /// Returns the traces stored after `after`, in the order of storing, at most `limit`. A damaged row gives its error
+    /// beside the others.
     pub async fn traces_after(
         &self,
         after: TraceId,
         limit: u32,
-    ) -> Result<Vec<Result<TraceRow, CatalogueError>>, CatalogueError> {
+    ) -> Result<Vec<(TraceId, Result<TraceRow, CatalogueError>)>, CatalogueError> {
+        let failed = self.failed("read");
         let sql = sqlx::query("SELECT * FROM traces WHERE id > ? ORDER BY id LIMIT ?")
             .bind(after.0 as i64)
             .bind(limit);
-        self.trace_rows(sql).await
+        let rows: Vec<SqliteRow> = sql.fetch_all(&self.pool).await.map_err(&failed)?;
+        let read = |row: &SqliteRow| {
+            Ok((TraceId(row.try_get::<i64, _>("id")? as u64), TraceRow::read(row)?))
+        };
+        rows.iter().map(|row| read(row).map_err(&failed)).collect()
     }
 
     async fn trace_rows(

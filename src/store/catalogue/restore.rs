@@ -2,18 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::frames::{self, Frame};
+use super::frames;
 use super::words::Words;
-use super::{Catalogue, CatalogueError, TraceId};
+use super::{Catalogue, CatalogueError, TraceId, TraceRow};
 use crate::model::JobId;
-
-/// A trace as a footer tells of it: all but its hash and when it was fetched.
-#[derive(Debug, Clone)]
-pub(crate) struct FoundTrace {
-    pub(crate) id: TraceId,
-    pub(crate) job: JobId,
-    pub(crate) frames: Vec<Frame>,
-}
 
 /// A trace as a note tells of it.
 #[derive(Debug, Clone)]
@@ -28,31 +20,31 @@ pub(crate) struct NotedTrace {
 }
 
 impl Catalogue {
-    /// Puts the traces of a pack. A later pack's frames of the same trace replace those of an earlier one; a number
-    /// that another job's trace has already gives way to `spare`, which is counted up.
+    /// Puts the traces of a pack as its footer tells of them. A later pack's frames of the same trace replace those of an
+    /// earlier one; a number that another job's trace has already gives way to `spare`, which is counted up.
     pub(crate) async fn put_found(
         &self,
-        traces: &[FoundTrace],
+        traces: Vec<TraceRow>,
         spare: &mut u64,
     ) -> Result<(), CatalogueError> {
         let failed = self.failed("written");
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
-        for trace in traces {
-            let raw: u64 = trace.frames.iter().map(|f| f.raw_bytes).sum();
-            let lines: u64 = trace.frames.iter().map(|f| f.lines).sum();
-            let hash = trace.frames.first().map_or([0; 32], |f| f.hash);
+        for mut trace in traces {
             for id in [trace.id.0, *spare] {
+                trace.id = TraceId(id);
+                let (hash, list) = frames::encode(&trace);
                 let done = sqlx::query(
                     "INSERT INTO traces (id, job, raw_bytes, lines, hash, fetched_at, frames) \
-                     VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET frames = excluded.frames \
+                     VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET \
+                     lines = excluded.lines, hash = excluded.hash, frames = excluded.frames \
                      WHERE job = excluded.job AND raw_bytes = excluded.raw_bytes",
                 )
                 .bind(id as i64)
                 .bind(trace.job.0 as i64)
-                .bind(raw as i64)
-                .bind(lines as i64)
-                .bind(hash.to_vec())
-                .bind(frames::encode(&trace.frames))
+                .bind(trace.raw_bytes as i64)
+                .bind(trace.lines as i64)
+                .bind(hash)
+                .bind(list)
                 .execute(&mut *tx)
                 .await
                 .map_err(&failed)?;
@@ -71,8 +63,8 @@ impl Catalogue {
         noted: &NotedTrace,
     ) -> Result<Option<TraceId>, CatalogueError> {
         let failed = self.failed("written");
-        let row: Option<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-            "SELECT id, hash, frames FROM traces WHERE job = ? AND raw_bytes = ? ORDER BY id = ? DESC LIMIT 1",
+        let row = sqlx::query(
+            "SELECT * FROM traces WHERE job = ? AND raw_bytes = ? ORDER BY id = ? DESC LIMIT 1",
         )
         .bind(noted.job.0 as i64)
         .bind(noted.raw_bytes as i64)
@@ -80,37 +72,43 @@ impl Catalogue {
         .fetch_optional(&self.pool)
         .await
         .map_err(&failed)?;
-        let Some((id, hash, coded)) = row else { return Ok(None) };
-        let Some(mut list) = frames::decode(&coded, &noted.hash) else { return Ok(None) };
+        let found = row.map(|row| TraceRow::read(&row)).transpose().map_err(&failed)?;
+        let Some(Ok(mut trace)) = found else { return Ok(None) };
         // The hash of an only frame is known, and is that of the trace.
-        if list.len() == 1 && hash != noted.hash {
+        if trace.frames.len() == 1 && trace.hash != noted.hash {
             return Ok(None);
         }
-        for (frame, open) in list.iter_mut().zip(&noted.open) {
+        trace.hash = noted.hash;
+        for (frame, open) in trace.frames.iter_mut().zip(&noted.open) {
             frame.open.clone_from(open);
         }
+        let (hash, list) = frames::encode(&trace);
         sqlx::query("UPDATE traces SET hash = ?, fetched_at = ?, frames = ? WHERE id = ?")
-            .bind(noted.hash.to_vec())
+            .bind(hash)
             .bind(noted.fetched_at)
-            .bind(frames::encode(&list))
-            .bind(id)
+            .bind(list)
+            .bind(trace.id.0 as i64)
             .execute(&self.pool)
             .await
             .map_err(&failed)?;
-        Ok(Some(TraceId(id as u64)))
+        Ok(Some(trace.id))
     }
 
     /// Puts a trace of no bytes, which no footer tells of.
     pub(crate) async fn put_empty(&self, noted: &NotedTrace) -> Result<(), CatalogueError> {
+        let NotedTrace { id, job, hash, .. } = *noted;
+        let (raw_bytes, lines, frames) = Default::default();
+        let trace = TraceRow { id, job, raw_bytes, lines, hash, frames };
+        let (hash, list) = frames::encode(&trace);
         sqlx::query(
             "INSERT INTO traces (id, job, raw_bytes, lines, hash, fetched_at, frames) \
              VALUES (?, ?, 0, 0, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(noted.id.0 as i64)
         .bind(noted.job.0 as i64)
-        .bind(noted.hash.to_vec())
+        .bind(hash)
         .bind(noted.fetched_at)
-        .bind(frames::encode(&[]))
+        .bind(list)
         .execute(&self.pool)
         .await
         .map_err(self.failed("written"))?;

@@ -101,7 +101,7 @@ impl JobRow {
             None => usual_url(&row.try_get::<String, _>("project_url")?, id),
         };
         let state: String = row.try_get("state")?;
-        let hash: Option<Vec<u8>> = row.try_get("trace_hash")?;
+        let hash: Option<&[u8]> = row.try_get("trace_hash")?;
         Ok(Self {
             id,
             project: ProjectId(row.try_get::<i64, _>("project")? as u64),
@@ -133,7 +133,7 @@ impl JobRow {
             attempts: row.try_get("attempts")?,
             trace: number(row, "trace")?.map(TraceId),
             raw_bytes: number(row, "trace_bytes")?,
-            hash: hash.and_then(|h| h.try_into().ok()),
+            hash: hash.and_then(|coded| Some(frames::hash(coded)?.0)),
             gone_at: time(row, "gone_at")?,
             bridge: row.try_get("bridge")?,
             downstream: number(row, "downstream_project")?
@@ -189,25 +189,23 @@ impl TraceRow {
     pub(super) fn read(row: &SqliteRow) -> Result<Result<Self, CatalogueError>, sqlx::Error> {
         let number = |column| row.try_get::<i64, _>(column).map(|n| n as u64);
         let (id, job) = (TraceId(number("id")?), JobId(number("job")?));
-        let hash: Vec<u8> = row.try_get("hash")?;
         let (raw_bytes, lines) = (number("raw_bytes")?, number("lines")?);
-        let frames: &[u8] = row.try_get("frames")?;
-        Ok(Self::new(id, job, raw_bytes, lines, hash.try_into().ok(), frames))
+        let bare = Self { id, job, raw_bytes, lines, hash: [0; 32], frames: Vec::new() };
+        Ok(bare.with(row.try_get("hash")?, row.try_get("frames")?))
     }
 
-    /// Makes a row out of its columns; a hash of another length is `None`.
-    pub(super) fn new(
-        id: TraceId,
-        job: JobId,
-        raw_bytes: u64,
-        lines: u64,
-        hash: Option<[u8; 32]>,
-        frames: &[u8],
-    ) -> Result<Self, CatalogueError> {
-        let damaged = |what| CatalogueError::Row { job: job.0, what };
-        let hash = hash.ok_or(damaged("the hash of its trace"))?;
-        let frames = frames::decode(frames, &hash).ok_or(damaged("the list of its frames"))?;
-        Ok(Self { id, job, raw_bytes, lines, hash, frames })
+    /// Completes a row by its columns of the hash and the frames.
+    pub(super) fn with(self, hash: &[u8], frames: &[u8]) -> Result<Self, CatalogueError> {
+        let job = self.job.0;
+        frames::decode(hash, frames, self).map_err(|what| CatalogueError::Row { job, what })
+    }
+
+    /// Returns the trace where it is one of that job's, which refers to it.
+    pub(super) fn of(self, job: JobId) -> Result<Self, CatalogueError> {
+        match self.job == job {
+            true => Ok(self),
+            false => Err(CatalogueError::Row { job: job.0, what: "its log is another job's" }),
+        }
     }
 
     /// Returns the ranges of frames that make one document each: a frame and those which continue it.

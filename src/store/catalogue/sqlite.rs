@@ -87,9 +87,13 @@ impl Catalogue {
         }
     }
 
-    /// Returns whether SQLite finds nothing wrong with the file. Reads all of it.
-    pub async fn is_sound(&self) -> bool {
-        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)");
+    /// Returns whether SQLite finds nothing wrong with the file; `indexes` compares these with their tables, too. Reads
+    /// all of it.
+    pub async fn is_sound(&self, indexes: bool) -> bool {
+        let found = sqlx::query_scalar::<_, String>(match indexes {
+            true => "PRAGMA integrity_check(1)",
+            false => "PRAGMA quick_check(1)",
+        });
         found.fetch_one(&self.pool).await.is_ok_and(|found| found == "ok")
     }
 

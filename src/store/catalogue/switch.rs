@@ -1,19 +1,14 @@
 //! Switching references from packs to others that hold the same, and forgetting packs nothing refers to.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::bases::{BaseRow, put_bases};
-use super::frames::{self, Frame};
+use super::frames;
 use super::write::{PackRow, put_pack};
 use super::{Catalogue, CatalogueError, TraceId, TraceRow};
 use crate::model::JobId;
 use crate::store::packs::PackName;
-
-/// Traces read from the catalogue at once.
-const TRACES_AT_ONCE: u32 = 1000;
 
 /// A pack and how far it is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +37,8 @@ pub(crate) struct MovedDocument {
 pub(crate) struct Switch {
     pub(crate) pack: PackRow,
     pub(crate) bases: Vec<BaseRow>,
-    pub(crate) traces: Vec<(TraceId, Vec<Frame>)>,
+    /// Traces whose frames stand elsewhere from now on.
+    pub(crate) traces: Vec<TraceRow>,
     pub(crate) documents: Vec<MovedDocument>,
     /// Bases that stand in the new pack from now on: number and offset.
     pub(crate) moved_bases: Vec<(u64, u64)>,
@@ -137,46 +133,18 @@ impl Catalogue {
         rows.iter().map(|row| TraceRow::read(row).map_err(&failed)).collect()
     }
 
-    /// Returns the packs that a trace, a document, or a base which a trace needs stands in.
-    ///
-    /// A row that cannot be read refers to who knows what: then `None`.
-    pub(crate) async fn referenced_packs(&self) -> Result<Option<BTreeSet<u64>>, CatalogueError> {
-        let docs: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT doc_pack FROM job_rows WHERE doc_pack IS NOT NULL")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(self.failed("read"))?;
-        let mut packs: BTreeSet<u64> = docs.into_iter().map(|id| id as u64).collect();
-        let mut bases = BTreeSet::new();
-        let mut after = TraceId(0);
-        loop {
-            let rows = self.traces_after(after, TRACES_AT_ONCE).await?;
-            if rows.is_empty() {
-                break;
-            }
-            for row in rows {
-                let Ok(row) = row else { return Ok(None) };
-                after = row.id;
-                packs.extend(row.frames.iter().map(|f| f.pack));
-                bases.extend(row.frames.iter().filter_map(|f| f.base));
-            }
-        }
-        let all = self.bases().await?;
-        packs.extend(all.iter().filter(|b| bases.contains(&b.id)).map(|b| b.pack));
-        packs.extend(self.artifact_packs().await?);
-        Ok(Some(packs))
-    }
-
     /// Switches references to a pack that is durable, all of them or none.
     pub(crate) async fn switch(&self, switch: &Switch) -> Result<(), CatalogueError> {
         let failed = self.failed("written");
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
         put_pack(&mut tx, &switch.pack).await.map_err(&failed)?;
         put_bases(&mut tx, &switch.bases).await.map_err(&failed)?;
-        for (trace, list) in &switch.traces {
-            sqlx::query("UPDATE traces SET frames = ? WHERE id = ?")
-                .bind(frames::encode(list))
-                .bind(trace.0 as i64)
+        for trace in &switch.traces {
+            let (hash, list) = frames::encode(trace);
+            sqlx::query("UPDATE traces SET hash = ?, frames = ? WHERE id = ?")
+                .bind(hash)
+                .bind(list)
+                .bind(trace.id.0 as i64)
                 .execute(&mut *tx)
                 .await
                 .map_err(&failed)?;

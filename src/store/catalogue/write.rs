@@ -205,13 +205,14 @@ async fn put_traces(tx: &mut Tx<'_>, traces: &[(TraceRow, Timestamp)]) -> Result
             "INSERT INTO traces (id, job, raw_bytes, lines, hash, fetched_at, frames) ",
         );
         sql.push_values(chunk, |mut row, (trace, at)| {
+            let (hash, list) = frames::encode(trace);
             row.push_bind(trace.id.0 as i64)
                 .push_bind(trace.job.0 as i64)
                 .push_bind(trace.raw_bytes as i64)
                 .push_bind(trace.lines as i64)
-                .push_bind(trace.hash.to_vec())
+                .push_bind(hash)
                 .push_bind(at.as_microsecond())
-                .push_bind(frames::encode(&trace.frames));
+                .push_bind(list);
         });
         sql.build().persistent(false).execute(&mut **tx).await?;
     }

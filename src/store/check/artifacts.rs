@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Damage, Found, Report, tables};
+use super::rows::tables;
+use super::{Damage, Found, Report};
 use crate::store::catalogue::BlobRow;
 use crate::store::{Store, StoreError};
 
@@ -42,9 +43,8 @@ async fn damage(
     if rows.len() != blob.chunks.iter().collect::<BTreeSet<_>>().len() {
         return Ok(Some((None, "the catalogue does not list all its chunks".to_owned())));
     }
-    let bytes: u64 =
-        blob.chunks.iter().filter_map(|hash| rows.get(hash)).map(|c| c.raw_bytes).sum();
-    if bytes != blob.bytes {
+    let mut bytes = blob.chunks.iter().filter_map(|hash| rows.get(hash)).map(|c| c.raw_bytes);
+    if bytes.try_fold(0, u64::checked_add) != Some(blob.bytes) {
         return Ok(Some((None, "its chunks do not add up to its length".to_owned())));
     }
     let unlisted = rows.values().find(|chunk| store.name(chunk.pack).is_err());
@@ -58,17 +58,14 @@ async fn damage(
     if let Some((pack, what)) = whole {
         return Ok(Some((Some(pack), what)));
     }
-    let reader = store.clone();
-    let tables = tokio::task::spawn_blocking(move || tables(&reader, read))
-        .await
-        .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
+    let tables = tables(store, read).await?;
     for chunk in rows.values() {
         if let Some(what) = found.entries.get(&(chunk.pack, chunk.offset)) {
             return Ok(Some((Some(chunk.pack), what.clone())));
         }
         match tables.get(&chunk.pack) {
             Some(Err(what)) => return Ok(Some((Some(chunk.pack), what.clone()))),
-            Some(Ok(table)) if table.get(&chunk.offset) != Some(&chunk.hash) => {
+            Some(Ok(table)) if table.get(&chunk.offset) != Some(&chunk.entry()) => {
                 let what = "a chunk is not where the catalogue says".to_owned();
                 return Ok(Some((Some(chunk.pack), what)));
             }

@@ -27,6 +27,9 @@ use std::path::PathBuf;
 
 use format::VERSION;
 
+/// The number of a base that no pack holds, so that reading says what is missing.
+pub(crate) const NO_BASE: u64 = u64::MAX >> 2;
+
 /// Why a pack cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

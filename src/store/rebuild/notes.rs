@@ -19,6 +19,9 @@ use crate::store::{HOST_KEY, Store, StoreError, TraceId};
 /// Why a job is fetched again whose trace was noted but is in no pack.
 const LOST: &str = "its trace is not in the archive";
 
+/// Missing packs are named up to so many.
+const MAX_MISSING: usize = 1000;
+
 /// What is read out of a pack's ledgers in one go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
@@ -96,7 +99,8 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     pub(super) fn missing(&self, there: &BTreeSet<u64>) -> Vec<u64> {
         let highest = there.last().copied().unwrap_or_default();
         let known = |id: &u64| there.contains(id) || self.moved.contains(id);
-        (1..=highest).filter(|id| !known(id)).collect()
+        // A damaged catalogue may have given a pack a number far ahead.
+        (1..=highest).filter(|id| !known(id)).take(MAX_MISSING).collect()
     }
 
     /// Writes what is known only at the end. How far capturing was is believed only of an archive that is `whole`.

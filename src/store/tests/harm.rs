@@ -14,10 +14,10 @@ use crate::store::packs::{Footer, Kind};
 const JOBS: std::ops::Range<u64> = 1..9;
 
 /// Throws the same numbers each time.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         // SplitMix64, by Sebastiano Vigna: public domain, <https://prng.di.unimi.it/splitmix64.c>.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -7,7 +7,7 @@ use crate::store::compact::{CompactOptions, compact};
 use crate::store::packs::ledger::RecordKind;
 use crate::store::rebuild::{ParsedJob, rebuild};
 
-fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
+pub(super) fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
     let json: serde_json::Value = serde_json::from_slice(document).ok()?;
     let id = JobId(json["id"].as_u64()?);
     let name = json["name"].as_str().map(str::to_owned);
