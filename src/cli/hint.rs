@@ -171,7 +171,9 @@ fn of_gitlab(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
 fn of_store(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
     let catalogue = |e: &CatalogueError| match e {
         CatalogueError::Newer { .. } => Some("use the newer jobvault that wrote it"),
-        CatalogueError::Row { .. } | CatalogueError::Migrate { .. } => {
+        CatalogueError::Row { .. }
+        | CatalogueError::Disorder { .. }
+        | CatalogueError::Migrate { .. } => {
             Some("jobvault rebuild makes the catalogue anew from the packs")
         }
         CatalogueError::Sqlite { action: "opened" | "read", .. } => {

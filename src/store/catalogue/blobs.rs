@@ -81,7 +81,10 @@ impl Catalogue {
             .fetch_all(&self.pool)
             .await
             .map_err(&failed)?;
-        rows.iter().map(|row| blob(row).map_err(&failed)).collect()
+        let rows = rows.iter().map(|row| blob(row).map_err(&failed));
+        let rows = rows.collect::<Result<Vec<BlobRow>, _>>()?;
+        self.in_order(after, rows.iter().map(|row| row.hash))?;
+        Ok(rows)
     }
 
     /// Returns where chunks stand, by hash; one that is not in the archive is left out.

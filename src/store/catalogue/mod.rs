@@ -67,6 +67,12 @@ pub enum CatalogueError {
         #[source]
         source: sqlx::Error,
     },
+    /// The file is damaged: rows come in another order than they must stand in.
+    #[error("the catalogue {} is damaged: its rows are out of order", path.display())]
+    Disorder {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The schema was made by a newer jobvault.
     #[error("the catalogue {} is from a newer jobvault", path.display())]
     Newer {
@@ -113,6 +119,18 @@ pub struct Catalogue {
 impl Catalogue {
     fn failed(&self, action: &'static str) -> impl Fn(sqlx::Error) -> CatalogueError + '_ {
         move |source| CatalogueError::Sqlite { action, path: self.path.clone(), source }
+    }
+
+    /// Checks that keys read page by page go on behind `after`: of a damaged file SQLite gives the same rows for ever.
+    fn in_order<K: Ord>(
+        &self,
+        after: K,
+        keys: impl Iterator<Item = K>,
+    ) -> Result<(), CatalogueError> {
+        match std::iter::once(after).chain(keys).is_sorted_by(|a, b| a < b) {
+            true => Ok(()),
+            false => Err(CatalogueError::Disorder { path: self.path.clone() }),
+        }
     }
 
     /// Closes all connections, so that SQLite folds its write-ahead log into the file.
