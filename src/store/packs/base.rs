@@ -15,7 +15,7 @@ use super::shapes::{ShapeMap, Shapes, Sketch};
 /// Bases that are known at once; older ones are still read, but nothing new is compressed against them.
 pub(crate) const MAX_KNOWN: usize = 4096;
 /// Shapes of a base by which it is found.
-const FOUND_BY: usize = 96;
+const FOUND_BY: usize = 48;
 /// Bases found by one shape; the newest are kept.
 const MAX_FOUND: usize = 16;
 /// Bases used last in a project, which are always looked at.
