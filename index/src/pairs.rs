@@ -1,9 +1,11 @@
-//! Neighbours: which frequent words stand side by side in a text.
+//! Neighbours: which frequent words stand side by side in a text, and which marks beside them.
 //!
 //! Pure. Words that are both in a text but not next to each other are the main cause of documents
 //! read in vain, and nearly all of them are words of every log. So for a fixed list of frequent
-//! words each pair of neighbours is a term of its own, hashed to two bytes; of other words nothing
-//! is recorded. The list is part of the index's version: with another one, an index is built anew.
+//! words each pair of neighbours is a term of its own, hashed to two bytes; and so is each pair of
+//! a word and the punctuation mark right before or behind it, by which `[ERROR]` is told from
+//! `error`. Of other words nothing is recorded. The list is part of the index's version: with
+//! another one, an index is built anew.
 
 mod frequent;
 
@@ -18,15 +20,46 @@ const SLOTS: usize = 2048;
 /// the place.
 const TABLE: [u16; SLOTS] = table();
 
+/// The number of the first pair with a mark; below are the hashes of pairs of words.
+const MARKED: u32 = 1 << 16;
+/// Bits of a mark and of its side in the number of a pair.
+const MARK_BITS: u32 = 6;
+/// Pairs there can be: their numbers are below.
+pub(crate) const PAIRS: usize = MARKED as usize + (WORDS.len() << MARK_BITS);
+/// What each byte is as a mark: 0 for none, which letters, digits, blanks and control bytes are.
+const MARKS: [u8; 256] = {
+    let mut marks = [0; 256];
+    let (mut byte, mut next) = (b'!', 1);
+    while byte <= b'~' {
+        if byte.is_ascii_punctuation() && byte != b'_' {
+            marks[byte as usize] = next;
+            next += 1;
+        }
+        byte += 1;
+    }
+    assert!(next <= 1 << (MARK_BITS - 1), "one bit is left for the side");
+    marks
+};
+
 const _: () = assert!(WORDS.len() * 4 <= SLOTS);
 
 /// A frequent word: its place in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frequent(u16);
 
-/// Two frequent words side by side, in this order. Different ones may be equal.
+/// Two frequent words side by side, in this order, or one and a mark. Different pairs of words may be
+/// equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Pair(u16);
+pub(crate) struct Pair(u32);
+
+/// Where a mark stands beside a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Right before it.
+    Left,
+    /// Right behind it.
+    Right,
+}
 
 impl Frequent {
     /// Returns the entry of a run, in any case of its letters; `None` if it is not in the list.
@@ -61,22 +94,31 @@ impl Frequent {
 impl Pair {
     pub(crate) fn of(left: Frequent, right: Frequent) -> Pair {
         let both = u32::from(left.0) << 9 | u32::from(right.0);
-        Pair((both.wrapping_mul(0x9e37_79b1) >> 16) as u16)
+        Pair(both.wrapping_mul(0x9e37_79b1) >> 16)
+    }
+
+    /// Returns the pair of a word and the byte beside it, or `None` if that is no mark.
+    #[inline]
+    pub(crate) fn marked(word: Frequent, side: Side, byte: u8) -> Option<Pair> {
+        let mark = u32::from(MARKS[byte as usize]);
+        let place = (u32::from(word.0) << 1 | side as u32) << (MARK_BITS - 1);
+        (mark != 0).then_some(Pair(MARKED + place + mark))
     }
 
     /// Returns its term in the index.
-    pub(crate) fn term(self) -> [u8; 2] {
-        self.0.to_be_bytes()
+    pub(crate) fn term(self) -> [u8; 3] {
+        let [_, term @ ..] = self.0.to_be_bytes();
+        term
     }
 
-    /// Returns it as a number, for sets.
-    pub(crate) fn number(self) -> u16 {
-        self.0
+    /// Returns it as a number below [`PAIRS`], for sets.
+    pub(crate) fn number(self) -> usize {
+        self.0 as usize
     }
 }
 
-/// Calls `f` with each pair of neighbours of the text, repeated ones repeatedly. Words of two lines
-/// are no neighbours, for no match holds both.
+/// Calls `f` with each pair of the text, repeated ones repeatedly. Words of two lines are no
+/// neighbours, for no match holds both.
 pub(crate) fn for_each_pair(text: &[u8], mut f: impl FnMut(Pair)) {
     let mut before = None;
     let mut at = 0;
@@ -92,6 +134,11 @@ pub(crate) fn for_each_pair(text: &[u8], mut f: impl FnMut(Pair)) {
         let word = Frequent::of(run).filter(|_| !is_cut(run));
         if let (Some(left), Some(right)) = (before, word) {
             f(Pair::of(left, right));
+        }
+        let beside = [(Side::Left, at.wrapping_sub(1)), (Side::Right, at + len)];
+        for (side, at) in beside {
+            let mark = |word| Pair::marked(word, side, *text.get(at)?);
+            word.and_then(mark).into_iter().for_each(&mut f);
         }
         before = word;
         at += len;
@@ -153,10 +200,38 @@ mod tests {
 
     #[test]
     fn neighbours_of_one_line_are_pairs() {
-        assert_eq!(pairs("The: error"), [pair("the", "error")]);
+        assert_eq!(pairs("The error"), [pair("the", "error")]);
+        assert!(pairs("(the): error").contains(&pair("the", "error")));
         assert_eq!(pairs("the zyxwv error"), []);
         assert_eq!(pairs("the\nerror"), []);
         assert_ne!(pair("the", "error"), pair("error", "the"));
+    }
+
+    #[test]
+    fn marks_beside_a_word_are_pairs() {
+        let error = Frequent::of(b"error").unwrap();
+        let marked = |side, byte| Pair::marked(error, side, byte).unwrap();
+        let both = [marked(Side::Left, b'['), marked(Side::Right, b']')];
+        assert_eq!(pairs("[ERROR]"), both);
+        assert_eq!(pairs("zyxwv [error]"), both);
+        assert_eq!(pairs(" error\t"), []);
+        assert_eq!(pairs("(zyxwv)"), []);
+        assert_eq!(Pair::marked(error, Side::Left, b' '), None);
+    }
+
+    #[test]
+    fn each_pair_with_a_mark_has_a_number_of_its_own() {
+        let words = WORDS.map(|word| Frequent::of(word.as_bytes()).unwrap());
+        let sides = [Side::Left, Side::Right];
+        let bytes = sides.into_iter().flat_map(|side| (0..=u8::MAX).map(move |byte| (side, byte)));
+        let marked = words.into_iter().flat_map(|word| {
+            bytes.clone().filter_map(move |(side, byte)| Pair::marked(word, side, byte))
+        });
+        let numbers: Vec<usize> = marked.map(Pair::number).collect();
+        assert_eq!(numbers.len(), WORDS.len() * 2 * 31);
+        assert!(numbers.iter().all(|number| (MARKED as usize..PAIRS).contains(number)));
+        let different: std::collections::HashSet<_> = numbers.iter().collect();
+        assert_eq!(different.len(), numbers.len());
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod tests;
 mod walk;
 
 use crate::matcher;
-use crate::pairs::{Frequent, Pair};
+use crate::pairs::{Frequent, Pair, Side};
 use crate::query::{Pattern, Term};
 use crate::text::{FOLDING, MARK, MAX_WORD, PIECE, in_run, is_cut};
 
@@ -37,7 +37,7 @@ pub(crate) enum Plan {
     Or(Vec<Plan>),
     /// The texts with a token that is accepted.
     Lookup(Lookup),
-    /// The texts with two frequent words side by side.
+    /// The texts with two frequent words side by side, or one and a mark.
     Pair(Pair),
 }
 
@@ -160,7 +160,8 @@ impl Plan {
         let Fragment { bytes, fold } = fragment;
         let runs = Run::all(bytes, *fold);
         let neighbours = runs.windows(2).map(|both| neighbours(&both[0], &both[1]));
-        let plan = Plan::and(neighbours.chain(runs.iter().map(Run::plan)));
+        let marked = runs.iter().flat_map(Run::marked);
+        let plan = Plan::and(neighbours.chain(marked).chain(runs.iter().map(Run::plan)));
         let folds_wide = |byte: &u8| matches!(byte.to_ascii_lowercase(), b'k' | b's');
         if plan != Plan::All && *fold && bytes.iter().any(folds_wide) {
             return Plan::or([plan, Plan::Lookup(Lookup::folding())]);
@@ -257,11 +258,10 @@ impl Lookup {
 /// Returns the plan of two runs side by side: they are frequent words that were seen so, or one of
 /// them is no frequent word.
 fn neighbours(left: &Run<'_>, right: &Run<'_>) -> Plan {
-    let (lefts, rights) = (left.frequent(), right.frequent());
-    if lefts.len() * rights.len() > MAX_PAIRS {
+    let (lefts, rights) = (left.frequent(), &right.frequent());
+    if !(1..=MAX_PAIRS).contains(&(lefts.len() * rights.len())) {
         return Plan::All;
     }
-    let rights = &rights;
     let pairs = lefts.iter().flat_map(|l| rights.iter().map(move |r| Pair::of(*l, *r)));
     let rare = [left, right].map(Run::rare);
     Plan::or(rare.into_iter().chain(pairs.map(Plan::Pair)))
@@ -272,10 +272,10 @@ fn neighbours(left: &Run<'_>, right: &Run<'_>) -> Plan {
 struct Run<'b> {
     bytes: &'b [u8],
     fold: bool,
-    /// Whether the text's run may begin further left.
-    open_left: bool,
-    /// Whether it may go on.
-    open_right: bool,
+    /// The byte before it; without one the text's run may begin further left.
+    left: Option<u8>,
+    /// The byte behind it; without one the text's run may go on.
+    right: Option<u8>,
     /// Whether it must not be a frequent word.
     rare: bool,
 }
@@ -292,8 +292,8 @@ impl<'b> Run<'b> {
                 runs.push(Run {
                     bytes: run,
                     fold: fold && run.iter().any(u8::is_ascii_alphabetic),
-                    open_left: at == 0,
-                    open_right: at + len == bytes.len(),
+                    left: bytes[..at].last().copied(),
+                    right: bytes.get(at + len).copied(),
                     rare: false,
                 });
             }
@@ -304,15 +304,30 @@ impl<'b> Run<'b> {
 
     /// Returns the frequent words that the text's run may be.
     fn frequent(&self) -> Vec<Frequent> {
-        match (self.open_left, self.open_right) {
-            (false, false) => Frequent::of(self.bytes).into_iter().collect(),
-            (open_left, _) => Frequent::like(self.bytes, open_left),
+        match (self.left, self.right) {
+            (Some(_), Some(_)) => Frequent::of(self.bytes).into_iter().collect(),
+            (left, _) => Frequent::like(self.bytes, left.is_none()),
         }
+    }
+
+    /// Returns the plans of the marks beside it: it is a frequent word seen so, or none.
+    fn marked(&self) -> Vec<Plan> {
+        let words = self.frequent();
+        if words.is_empty() || words.len() > MAX_PAIRS {
+            return Vec::new();
+        }
+        let marked = |(byte, side): (Option<u8>, Side)| {
+            let pair = |word: &Frequent| Pair::marked(*word, side, byte?).map(Plan::Pair);
+            let pairs = words.iter().map(pair).collect::<Option<Vec<Plan>>>()?;
+            Some(Plan::or(pairs.into_iter().chain([self.rare()])))
+        };
+        let sides = [(self.left, Side::Left), (self.right, Side::Right)];
+        sides.into_iter().filter_map(marked).collect()
     }
 
     /// Returns the plan of the run being no frequent word.
     fn rare(&self) -> Plan {
-        match (self.open_left || self.open_right, Frequent::of(self.bytes)) {
+        match (self.left.is_none() || self.right.is_none(), Frequent::of(self.bytes)) {
             (true, _) => Run { rare: true, ..*self }.plan(),
             (false, Some(_)) => Plan::none(),
             // Nothing to look up which its own plan does not.
@@ -321,12 +336,12 @@ impl<'b> Run<'b> {
     }
 
     fn plan(&self) -> Plan {
-        let place = match (self.open_left, self.open_right) {
-            (false, false) if is_cut(self.bytes) => return self.pieces(0),
-            (false, false) => Place::Whole,
-            (false, true) => Place::Start,
-            (true, false) => Place::End,
-            (true, true) => Place::Inside,
+        let place = match (self.left, self.right) {
+            (Some(_), Some(_)) if is_cut(self.bytes) => return self.pieces(0),
+            (Some(_), Some(_)) => Place::Whole,
+            (Some(_), None) => Place::Start,
+            (None, Some(_)) => Place::End,
+            (None, None) => Place::Inside,
         };
         let whole = self.lookup(false, place, self.bytes);
         if place == Place::Whole {
@@ -337,7 +352,7 @@ impl<'b> Run<'b> {
         if !is_cut(self.bytes) {
             ways.push(whole);
         }
-        let offsets = if self.open_left { 0..PIECE } else { 0..1 };
+        let offsets = if self.left.is_none() { 0..PIECE } else { 0..1 };
         // Where all of it fits into one piece at several offsets, one look-up does for all.
         let fits = |offset: usize| offset + self.bytes.len() <= PIECE;
         if fits(0) {
@@ -353,7 +368,7 @@ impl<'b> Run<'b> {
             0 => (&[] as &[u8], self.bytes),
             _ => self.bytes.split_at(PIECE - offset),
         };
-        let known_end = if self.open_right { rest.len() / PIECE * PIECE } else { rest.len() };
+        let known_end = if self.right.is_none() { rest.len() / PIECE * PIECE } else { rest.len() };
         let (exact, tail) = rest.split_at(known_end);
         let mut parts: Vec<Plan> = exact
             .chunks(PIECE)

@@ -35,7 +35,7 @@ use directory::Shared;
 use error::{guard, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The file that tells the version.
 const VERSION_FILE: &str = "version";
 /// The file without which there is no index.

@@ -198,13 +198,38 @@ pub async fn search_asked(
     Ok(summary)
 }
 
+/// What is worth reading.
+#[derive(Debug, Default)]
+struct Logs {
+    /// In the order of reading.
+    logs: Vec<Log>,
+    /// Of all logs, those of one log side by side: a list for each takes longer to make than all else.
+    documents: Vec<Candidate>,
+}
+
 /// The documents of one trace that are worth reading.
 #[derive(Debug, Clone)]
-pub(crate) struct Log {
+struct Log {
     job: u64,
     trace: u64,
-    /// First frame of each document and the terms it may hold, ascending.
-    documents: Vec<(u32, u64)>,
+    /// Where they stand among all, by frame.
+    documents: Range<usize>,
+}
+
+impl Logs {
+    /// Adds the documents of one log.
+    fn push(&mut self, job: u64, trace: u64, documents: impl Iterator<Item = Candidate>) {
+        let start = self.documents.len();
+        self.documents.extend(documents);
+        self.logs.push(Log { job, trace, documents: start..self.documents.len() });
+    }
+
+    fn sort(&mut self, oldest: bool) {
+        self.logs.sort_by_key(|log| std::cmp::Reverse((log.job, log.trace)));
+        if oldest {
+            self.logs.reverse();
+        }
+    }
 }
 
 async fn candidates(
@@ -214,8 +239,8 @@ async fn candidates(
     allowed: &Allowed,
     options: &Options,
     summary: &mut Summary,
-) -> anyhow::Result<Vec<Log>> {
-    let mut logs: Vec<Log> = Vec::new();
+) -> anyhow::Result<Logs> {
+    let mut logs = Logs::default();
     if !query.terms.is_empty() {
         let Answer { through, candidates: mut found } = answer;
         found.keep(query, &|job| allowed.job(query, job));
@@ -225,15 +250,15 @@ async fn candidates(
         summary.explain.segments = found.segments;
         summary.explain.terms = found.terms;
         summary.explain.candidates = found.list.len() as u64;
-        for Candidate { job, trace, frame, terms } in found.list {
-            match logs.last_mut() {
-                Some(log) if log.trace == trace => log.documents.push((frame, terms)),
-                _ => logs.push(Log { job, trace, documents: vec![(frame, terms)] }),
-            }
+        logs.documents = found.list;
+        for documents in logs.documents.chunk_by(|left, right| left.trace == right.trace) {
+            let Candidate { job, trace, .. } = documents[0];
+            let start = logs.logs.last().map_or(0, |log| log.documents.end);
+            logs.logs.push(Log { job, trace, documents: start..start + documents.len() });
         }
         add_unindexed(store, TraceId(through), query, allowed, &mut logs, summary).await?;
     }
-    sort(&mut logs, options.oldest);
+    logs.sort(options.oldest);
     Ok(logs)
 }
 
@@ -243,7 +268,7 @@ async fn add_unindexed(
     mut after: TraceId,
     query: &Query,
     allowed: &Allowed,
-    logs: &mut Vec<Log>,
+    logs: &mut Logs,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let all = query.terms.len();
@@ -264,18 +289,13 @@ async fn add_unindexed(
             if !allowed.job(query, row.job.0) {
                 continue;
             }
-            let documents: Vec<_> =
-                row.documents().iter().map(|d| (d.start as u32, mask)).collect();
+            let (job, trace) = (row.job.0, row.id.0);
+            let documents = row.documents();
             summary.explain.unindexed += documents.len() as u64;
-            logs.push(Log { job: row.job.0, trace: row.id.0, documents });
+            let whole =
+                |d: &Range<usize>| Candidate { job, trace, frame: d.start as u32, terms: mask };
+            logs.push(job, trace, documents.iter().map(whole));
         }
-    }
-}
-
-fn sort(logs: &mut [Log], oldest: bool) {
-    logs.sort_by_key(|log| std::cmp::Reverse((log.job, log.trace)));
-    if oldest {
-        logs.reverse();
     }
 }
 
@@ -286,19 +306,19 @@ async fn add_without_candidates(
     allowed: &Allowed,
     options: &Options,
     now: Timestamp,
-    logs: &mut Vec<Log>,
+    logs: &mut Logs,
 ) -> anyhow::Result<()> {
-    let known: std::collections::HashSet<u64> = logs.iter().map(|l| l.job).collect();
+    let known: std::collections::HashSet<u64> = logs.logs.iter().map(|l| l.job).collect();
     let all = match first_term_free(query) {
         Some(filters) => filter::all_of(&filters, now),
         None => Condition::All(Vec::new()),
     };
     for job in store.catalogue().job_ids(&all).await? {
         if allowed.job(query, job) && !known.contains(&job) {
-            logs.push(Log { job, trace: 0, documents: Vec::new() });
+            logs.push(job, 0, std::iter::empty());
         }
     }
-    sort(logs, options.oldest);
+    logs.sort(options.oldest);
     Ok(())
 }
 

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use jobvault_index::Candidate;
+
 use super::pool::Pool;
 use super::verify::{Job, Outcome, Verifier};
-use super::{Detail, Found, Log, Options, Summary};
+use super::{Detail, Found, Log, Logs, Options, Summary};
 use crate::model::JobId;
 use crate::store::{CatalogueError, Store};
 
@@ -27,6 +29,7 @@ const MAX_COUNTED_AHEAD: usize = 4096;
 /// Logs on their way from candidates to results.
 pub(super) struct Queue<'a> {
     store: &'a Store,
+    logs: &'a Logs,
     rest: &'a [Log],
     chunk: usize,
     low: usize,
@@ -41,7 +44,7 @@ impl<'a> Queue<'a> {
     /// Starts to verify logs.
     pub(super) fn start(
         store: &'a Store,
-        logs: &'a [Log],
+        logs: &'a Logs,
         verifier: &Verifier,
         options: &Options,
     ) -> Self {
@@ -49,11 +52,12 @@ impl<'a> Queue<'a> {
         let counted = options.detail == Detail::Count;
         Self {
             store,
-            rest: logs,
+            logs,
+            rest: &logs.logs,
             chunk: FIRST_CHUNK,
             low: if limited { LOW } else { LOW_UNLIMITED },
             max_ahead: if counted { MAX_COUNTED_AHEAD } else { MAX_AHEAD },
-            pool: Pool::start(verifier, logs.len(), options.limit),
+            pool: Pool::start(verifier, logs.logs.len(), options.limit),
             early: BTreeMap::new(),
             handed_over: 0,
         }
@@ -93,7 +97,8 @@ impl<'a> Queue<'a> {
             let (now, later) = self.rest.split_at(room.min(self.rest.len()));
             self.rest = later;
             self.chunk = (self.chunk * 2).min(MAX_CHUNK);
-            self.pool.put(join_rows(self.store, now, summary).await?);
+            let jobs = join_rows(self.store, now, &self.logs.documents, summary).await?;
+            self.pool.put(jobs);
         }
         self.pool.close();
         Ok(())
@@ -101,7 +106,12 @@ impl<'a> Queue<'a> {
 }
 
 /// Joins logs with their rows; a log that stands for its job no longer is dropped.
-async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow::Result<Vec<Job>> {
+async fn join_rows(
+    store: &Store,
+    logs: &[Log],
+    documents: &[Candidate],
+    summary: &mut Summary,
+) -> anyhow::Result<Vec<Job>> {
     let ids: Vec<JobId> = logs.iter().map(|l| JobId(l.job)).collect();
     let mut rows = HashMap::new();
     for (row, trace) in store.catalogue().found_jobs(&ids).await? {
@@ -123,7 +133,8 @@ async fn join_rows(store: &Store, logs: &[Log], summary: &mut Summary) -> anyhow
             None if log.trace != 0 => continue,
             None => None,
         };
-        jobs.push(Job { row: row.clone(), trace, documents: log.documents.clone() });
+        let documents = documents[log.documents.clone()].iter().map(|d| (d.frame, d.terms));
+        jobs.push(Job { row: row.clone(), trace, documents: documents.collect() });
     }
     // A writer beside us may have stored some of them after the archive was opened.
     store.learn_places(jobs.iter().filter_map(|job| job.trace.as_ref())).await?;

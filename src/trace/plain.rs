@@ -4,23 +4,31 @@
 //! lines that need none. The index build and the verification of hits spend their time here.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr_iter, memchr2, memmem, memrchr};
 
 use super::JOIN_WINDOW_BYTES;
-use super::escape::strip_escapes;
+use super::escape::{ESC, strip_escapes};
 use super::lines::{Lines, piece_end};
 use super::section::{can_hold_marker, strip_markers};
-use super::stamp::{Head, Latest, STAMP_BYTES};
-
-const ESC: u8 = super::escape::ESC;
+use super::stamp::{Head, Latest, MIDDLE, MIDDLE_AT, STAMP_BYTES};
 
 /// The plain text of a document: every line followed by a line feed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Plain {
     text: Vec<u8>,
-    ends: Vec<usize>,
+    /// Found when they are first asked for: of most texts that a search reads it only asks whether a term occurs.
+    ends: OnceLock<Vec<usize>>,
 }
+
+impl PartialEq for Plain {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Plain {}
 
 impl Plain {
     /// The whole text. `show --plain` prints exactly this.
@@ -30,36 +38,36 @@ impl Plain {
 
     /// Where each line's line feed stands in the text.
     pub fn ends(&self) -> &[usize] {
-        &self.ends
+        self.ends.get_or_init(|| memchr_iter(b'\n', &self.text).collect())
     }
 
     /// The number of lines.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.ends().len()
     }
 
     /// Whether there is no line.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.text.is_empty()
     }
 
     /// Returns a line, without its line feed, by its index, which is one less than its number.
     pub fn line(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)?;
+        let end = *self.ends().get(index)?;
         Some(&self.text[self.start(index)..end])
     }
 
     /// Goes through the lines in order, without their line feeds.
     pub fn lines(&self) -> impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator {
         let line = |(index, end): (usize, &usize)| &self.text[self.start(index)..*end];
-        self.ends.iter().enumerate().map(line)
+        self.ends().iter().enumerate().map(line)
     }
 
     /// Returns the index of the line that holds the byte at an offset of the text, its line feed
     /// included, or `None` past the end.
     pub fn line_at(&self, offset: usize) -> Option<usize> {
-        let index = self.ends.partition_point(|end| *end < offset);
-        (index < self.ends.len()).then_some(index)
+        let index = self.ends().partition_point(|end| *end < offset);
+        (index < self.len()).then_some(index)
     }
 
     /// Takes the text out.
@@ -70,13 +78,8 @@ impl Plain {
     fn start(&self, index: usize) -> usize {
         match index {
             0 => 0,
-            _ => self.ends[index - 1] + 1,
+            _ => self.ends()[index - 1] + 1,
         }
-    }
-
-    fn end_line(&mut self) {
-        self.ends.push(self.text.len());
-        self.text.push(b'\n');
     }
 }
 
@@ -94,60 +97,72 @@ pub fn plain_into(raw: &[u8], out: &mut Plain) {
 
 /// As [`plain_into`], with another window so that small tests reach its edge.
 pub(super) fn plain_with_window(raw: &[u8], window: u64, out: &mut Plain) {
-    out.text.clear();
-    out.ends.clear();
+    out.ends.take();
+    let out = &mut out.text;
+    out.clear();
     // Removal only shortens; the one byte is the line feed a last line may lack.
-    out.text.reserve(raw.len() + 1);
+    out.reserve(raw.len() + 1);
     let mut scratch = Scratch::default();
-    let stamped = unstamped(raw, &mut scratch, out);
+    let stamped = first_stamp(raw);
+    unstamped(&raw[..stamped], &mut scratch, out);
     if stamped < raw.len() && !in_order(raw, stamped, window, &mut scratch, out) {
         for line in Lines::with_window(&raw[stamped..], window).iter() {
-            line.plain_into(&mut scratch, &mut out.text);
-            out.end_line();
+            line.plain_into(&mut scratch, out);
+            out.push(b'\n');
         }
     }
 }
 
-fn begins_stamped(raw: &[u8], start: usize) -> bool {
-    Head::parse(&raw[start..]).is_some()
+/// Returns where the first line with a stamp begins, or the length.
+fn first_stamp(raw: &[u8]) -> usize {
+    let starts = memmem::find_iter(raw, MIDDLE).filter_map(|at| at.checked_sub(MIDDLE_AT));
+    let mut starts = starts.filter(|start| *start == 0 || raw[start - 1] == b'\n');
+    starts.find(|start| Head::parse(&raw[*start..]).is_some()).unwrap_or(raw.len())
 }
 
-/// Renders lines until one begins with a stamp, and returns where that is.
-///
-/// Lines without stamps join nothing, so those before the first stamp need no book-keeping.
-fn unstamped(raw: &[u8], scratch: &mut Scratch, out: &mut Plain) -> usize {
-    let next_dirty =
-        |from: usize| memchr2(ESC, b'\r', &raw[from..]).map_or(raw.len(), |found| from + found);
-    // Clean lines are copied in one run, for a line has 80 bytes and a copy costs as a line.
-    let (mut at, mut run, mut dirty) = (0, 0, next_dirty(0));
-    let copy = |out: &mut Plain, run: usize, to: usize| {
-        out.text.extend_from_slice(&raw[run..to]);
-    };
-    while at < raw.len() && !begins_stamped(raw, at) {
-        let end = piece_end(raw, at);
-        if dirty < end {
-            copy(out, run, at);
-            scratch.line(&raw[at..end], &mut out.text);
-            out.end_line();
-            run = (end + 1).min(raw.len());
-            dirty = next_dirty(run);
+/// Renders lines without stamps. They join nothing, so that they need no book-keeping, and stretches that need no change
+/// are not even looked at line by line.
+fn unstamped(raw: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    let find = |byte: u8, from: usize| memchr(byte, &raw[from..]).map_or(raw.len(), |at| from + at);
+    let (mut from, mut esc, mut cr) = (0, find(ESC, 0), find(b'\r', 0));
+    while from < raw.len() {
+        let dirty = esc.min(cr);
+        if dirty == raw.len() {
+            break;
+        }
+        let end = piece_end(raw, dirty);
+        if cr < end {
+            let start = memrchr(b'\n', &raw[from..dirty]).map_or(from, |at| from + at + 1);
+            out.extend_from_slice(&raw[from..start]);
+            scratch.line(&raw[start..end], out);
+            cr = find(b'\r', end);
         } else {
-            out.ends.push(out.text.len() + end - run);
+            // Without a CR there is no marker.
+            out.extend_from_slice(&raw[from..dirty]);
+            strip_escapes(&raw[dirty..end], out);
         }
-        at = (end + 1).min(raw.len());
+        if esc < end {
+            esc = find(ESC, end);
+        }
+        from = end;
     }
-    copy(out, run, at);
-    if run < at && raw[at - 1] != b'\n' {
-        out.text.push(b'\n');
+    out.extend_from_slice(&raw[from..]);
+    if raw.last().is_some_and(|last| *last != b'\n') {
+        out.push(b'\n');
     }
-    at
 }
 
 /// Renders lines from `start` on where each piece begins a line or joins the one right before it, as nearly all do.
 ///
 /// Where a piece joins an earlier line the pieces need book-keeping: returns false, and `out` is as it was.
-fn in_order(raw: &[u8], start: usize, window: u64, scratch: &mut Scratch, out: &mut Plain) -> bool {
-    let before = (out.text.len(), out.ends.len());
+fn in_order(
+    raw: &[u8],
+    start: usize,
+    window: u64,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
+    let before = out.len();
     let mut latest = Latest::new(window);
     let mut pieces: Vec<Range<usize>> = Vec::new();
     let (mut at, mut line, mut dirty) = (start, 0, 0);
@@ -158,8 +173,7 @@ fn in_order(raw: &[u8], start: usize, window: u64, scratch: &mut Scratch, out: &
         match head.as_ref().and_then(|head| latest.continued(head, at as u64)) {
             Some((continued, _)) if continued == line => {}
             Some(_) => {
-                out.text.truncate(before.0);
-                out.ends.truncate(before.1);
+                out.truncate(before);
                 return false;
             }
             None => {
@@ -212,7 +226,7 @@ impl Scratch {
         raw: &[u8],
         pieces: &mut Vec<Range<usize>>,
         dirty: &mut usize,
-        out: &mut Plain,
+        out: &mut Vec<u8>,
     ) {
         match pieces.as_slice() {
             [] => return,
@@ -223,16 +237,16 @@ impl Scratch {
                 }
                 let content = &raw[piece.clone()];
                 match *dirty < piece.end {
-                    true => self.line(content, &mut out.text),
-                    false => out.text.extend_from_slice(content),
+                    true => self.line(content, out),
+                    false => out.extend_from_slice(content),
                 }
             }
             pieces => {
                 let pieces = pieces.iter().map(|piece| &raw[piece.clone()]);
-                self.joined(pieces, &mut out.text);
+                self.joined(pieces, out);
             }
         }
-        out.end_line();
+        out.push(b'\n');
         pieces.clear();
     }
 

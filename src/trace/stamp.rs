@@ -15,6 +15,25 @@ pub const STAMP_BYTES: usize = 32;
 
 const TIME_BYTES: usize = 27;
 
+/// What stands in every stamp and in little else, and where.
+pub(super) const MIDDLE: &[u8] = b"Z ";
+pub(super) const MIDDLE_AT: usize = 26;
+
+/// What a stamp looks like up to its stream: a zero stands for any digit.
+const SHAPE: &[u8; 28] = b"0000-00-00T00:00:00.000000Z ";
+
+/// The least and the greatest that each byte of a stamp may be by its shape.
+const RANGES: ([u8; STAMP_BYTES], [u8; STAMP_BYTES]) = {
+    let (mut low, mut high) = ([0; STAMP_BYTES], [u8::MAX; STAMP_BYTES]);
+    let mut at = 0;
+    while at < SHAPE.len() {
+        low[at] = SHAPE[at];
+        high[at] = if SHAPE[at] == b'0' { b'9' } else { SHAPE[at] };
+        at += 1;
+    }
+    (low, high)
+};
+
 /// Every value of two hexadecimal digits, with stdout and stderr each.
 const STREAMS: usize = 512;
 
@@ -102,11 +121,10 @@ impl Head {
     }
 
     fn parse_all(stamp: &[u8; STAMP_BYTES]) -> Option<Self> {
-        let shape = b"0000-00-00T00:00:00.000000Z ";
-        let fits = shape.iter().zip(stamp).all(|(want, byte)| match want {
-            b'0' => byte.is_ascii_digit(),
-            _ => byte == want,
-        });
+        // Without an early end, so that the compiler compares all bytes at once.
+        let (low, high) = RANGES;
+        let fits = (0..STAMP_BYTES)
+            .fold(true, |fits, at| fits & (low[at] <= stamp[at]) & (stamp[at] <= high[at]));
         if !fits {
             return None;
         }

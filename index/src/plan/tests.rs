@@ -115,6 +115,25 @@ fn frequent_words_must_be_neighbours() {
 }
 
 #[test]
+fn frequent_words_must_bear_their_marks() {
+    for (sought, not) in [
+        ("[ERROR]", "ERROR ] ["),
+        ("done)", "done )"),
+        ("(failed", "failed ("),
+        ("ror:", "xyz: error"),
+    ] {
+        assert!(literal(sought).accepts(&tokens(sought.as_bytes())), "{sought}");
+        assert!(!literal(sought).accepts(&tokens(not.as_bytes())), "{sought} in {not}");
+    }
+    for text in ["[error]", "x[Error]y", "zzror [error] "] {
+        assert!(literal("[error]").accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    for text in ["Error: ", "zzror: ", "abc0ror: ", "00000ror: "] {
+        assert!(literal("ror: ").accepts(&tokens(text.as_bytes())), "{text}");
+    }
+}
+
+#[test]
 fn a_plan_is_bounded() {
     let long = "Ab1".repeat(20_000);
     assert!(literal(&long).lookups() <= MAX_LOOKUPS);

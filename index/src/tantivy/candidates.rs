@@ -109,6 +109,7 @@ impl Index {
             let columns = segment.fast_fields();
             let (jobs, traces) = (columns.u64("job")?, columns.u64("trace")?);
             let frames = columns.u64("frame")?;
+            found.list.reserve(any.count() as usize);
             for document in any.iter() {
                 let terms = by_term.iter().enumerate().fold(0, |terms, (index, documents)| {
                     terms | u64::from(documents.contains(document)) << index
@@ -129,21 +130,27 @@ impl Candidates {
     /// Keeps the documents of the jobs that `allow` lets pass, and of them the traces for which
     /// the query may hold and which may have a hit.
     pub fn keep(&mut self, query: &Query, allow: &dyn Fn(u64) -> bool) {
-        let list = std::mem::take(&mut self.list);
         let positive = query.positive_terms();
-        for trace in list.chunk_by(|left, right| (left.job, left.trace) == (right.job, right.trace))
-        {
-            let terms = trace.iter().fold(0, |terms, candidate| terms | candidate.terms);
+        let (mut kept, mut at) = (0, 0);
+        // In place, and so are the joints elsewhere: fresh memory for all documents of a large
+        // archive takes longer than looking at them.
+        while let Some(Candidate { job, trace, .. }) = self.list.get(at).copied() {
+            let rest = &self.list[at..];
+            let len = rest.iter().take_while(|c| (c.job, c.trace) == (job, trace)).count();
+            let terms = rest[..len].iter().fold(0, |terms, candidate| terms | candidate.terms);
             let term = |index| match terms >> index & 1 {
                 0 => Maybe::No,
                 _ => Maybe::Maybe,
             };
             let hits = positive == 0 || terms & positive != 0;
             let may = hits && query.maybe(term, |_| Maybe::Maybe) != Maybe::No;
-            if may && allow(trace[0].job) {
-                self.list.extend(trace);
+            if may && allow(job) {
+                self.list.copy_within(at..at + len, kept);
+                kept += len;
             }
+            at += len;
         }
+        self.list.truncate(kept);
     }
 }
 

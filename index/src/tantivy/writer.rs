@@ -14,7 +14,7 @@ use foldhash::HashSet;
 
 use super::error::{Error, guard};
 use super::{Index, segment_name};
-use crate::pairs::for_each_pair;
+use crate::pairs::{PAIRS, for_each_pair};
 use crate::terms::{FOLDER, Flat};
 use crate::text::for_each_token;
 
@@ -89,7 +89,7 @@ impl Writer {
                 ],
                 seen_short: HashSet::default(),
                 seen: HashSet::default(),
-                seen_pairs: vec![0; (1 << u16::BITS) / 64],
+                seen_pairs: vec![0; PAIRS.div_ceil(64)],
             })
         })
     }
@@ -110,7 +110,7 @@ impl Writer {
         });
         self.seen_pairs.fill(0);
         for_each_pair(document.text, |pair| {
-            let (word, bit) = (usize::from(pair.number()) / 64, 1 << (pair.number() % 64));
+            let (word, bit) = (pair.number() / 64, 1 << (pair.number() % 64));
             if self.seen_pairs[word] & bit == 0 {
                 self.seen_pairs[word] |= bit;
                 engine_document.add_bytes(self.pairs, &pair.term());
