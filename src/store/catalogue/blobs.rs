@@ -81,7 +81,10 @@ impl Catalogue {
             .fetch_all(&self.pool)
             .await
             .map_err(&failed)?;
-        rows.iter().map(|row| blob(row).map_err(&failed)).collect()
+        let blobs: Vec<BlobRow> =
+            rows.iter().map(|row| blob(row).map_err(&failed)).collect::<Result<_, _>>()?;
+        self.check_order(after, blobs.iter().map(|blob| blob.hash))?;
+        Ok(blobs)
     }
 
     /// Returns where chunks stand, by hash; one that is not in the archive is left out.

@@ -115,6 +115,24 @@ impl Catalogue {
         move |source| CatalogueError::Sqlite { action, path: self.path.clone(), source }
     }
 
+    /// Fails where rows did not come in the order asked for: going on behind the last one, a reader of a damaged file might
+    /// meet the same rows for ever.
+    fn check_order<K: PartialOrd>(
+        &self,
+        after: K,
+        keys: impl Iterator<Item = K>,
+    ) -> Result<(), CatalogueError> {
+        let mut last = after;
+        for key in keys {
+            if key <= last {
+                let source = sqlx::Error::Decode("its rows are out of order".into());
+                return Err(self.failed("read")(source));
+            }
+            last = key;
+        }
+        Ok(())
+    }
+
     /// Closes all connections, so that SQLite folds its write-ahead log into the file.
     pub(crate) async fn close(&self) {
         self.pool.close().await;

@@ -272,7 +272,10 @@ impl Catalogue {
         let read = |row: &SqliteRow| {
             Ok((TraceId(row.try_get::<i64, _>("id")? as u64), TraceRow::read(row)?))
         };
-        rows.iter().map(|row| read(row).map_err(&failed)).collect()
+        let rows: Vec<_> =
+            rows.iter().map(|row| read(row).map_err(&failed)).collect::<Result<_, _>>()?;
+        self.check_order(after.0 as i64, rows.iter().map(|(id, _)| id.0 as i64))?;
+        Ok(rows)
     }
 
     async fn trace_rows(

@@ -55,6 +55,7 @@ impl Catalogue {
             sql.push(" ORDER BY j.id LIMIT ").push_bind(ROWS_AT_ONCE);
             let rows: Vec<(i64, Option<i64>, i64, Option<String>)> =
                 sql.build_query_as().fetch_all(&self.pool).await.map_err(self.failed("read"))?;
+            self.check_order(after, rows.iter().map(|row| row.0))?;
             let last = (rows.len() as i64) < ROWS_AT_ONCE;
             for (id, time, raw_bytes, text) in rows {
                 let value = text.filter(|text| !text.is_empty()).map(|text| {

@@ -119,6 +119,7 @@ impl Catalogue {
         .fetch_all(&self.pool)
         .await
         .map_err(self.failed("read"))?;
+        self.check_order(after.0 as i64, rows.iter().map(|row| row.0))?;
         let place = |(job, pack, offset, index): (i64, i64, i64, i64)| {
             (JobId(job as u64), (pack as u64, offset as u64, index as u64))
         };

@@ -273,7 +273,7 @@ async fn a_thousand_flipped_bits_of_rows() {
 
 /// Harms the file of the catalogue: a flipped bit, a page of zeros, a cut. Returns what.
 fn harm_file(path: &Path, dice: &mut Dice) -> String {
-    const PAGE: usize = 4096;
+    const PAGE: usize = 1024;
     let mut bytes = fs::read(path).unwrap();
     let at = dice.below(bytes.len());
     let what = match dice.below(4) {
