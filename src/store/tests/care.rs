@@ -17,7 +17,7 @@ async fn trace_of(store: &Store, job: u64) -> TraceRow {
 }
 
 /// Flips a bit in the first frame of a job's trace, and returns the pack.
-async fn harm(store: &Store, job: u64) -> PathBuf {
+pub(super) async fn harm(store: &Store, job: u64) -> PathBuf {
     let frame = trace_of(store, job).await.frames.remove(0);
     let path = store.packs().path(store.pack_of(&frame).unwrap());
     let mut bytes = fs::read(&path).unwrap();
