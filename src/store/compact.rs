@@ -3,10 +3,12 @@
 //! Frames keep their places in their traces and traces their numbers, so that the full-text index stays true.
 //! Every new pack is durable before one transaction switches references to it; the old packs are deleted a time of
 //! grace after nothing refers to them. Wherever it is stopped, what is left is an unreferenced pack at worst, and
-//! the next run goes on. A trace that cannot be read stays where it is, and so do its packs. Small packs at the end of
-//! what was compacted before are merged with what came since, so that they do not pile up.
+//! the next run goes on. A trace that cannot be read stays where it is, and so do its packs; a pack whose records
+//! cannot be read stays, and so does all before it. Small packs at the end of what was compacted before are merged with
+//! what came since, so that they do not pile up.
 
 mod ledgers;
+mod order;
 mod step;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,6 +21,7 @@ use super::packs::base::MAX_KNOWN;
 use super::packs::encoders::{COMPACT, Effort};
 use super::{PackName, Store, StoreError, TraceId, TraceRow};
 use ledgers::Ledgers;
+use order::Movable;
 pub use step::compact_step;
 
 /// A pack is closed at this length.
@@ -59,7 +62,7 @@ impl LivePack {
     }
 }
 
-/// Returns the packs to be written anew.
+/// Returns the packs worth being written anew.
 ///
 /// Records count in the order of packs, so a compacted one may move behind what was captured since only if no other
 /// compacted one stands between: those are the small ones at the end.
@@ -116,15 +119,21 @@ pub async fn compact(
     progress: impl FnMut(u64),
 ) -> Result<Compacted, StoreError> {
     assert!(store.lock.is_some(), "compaction needs a store opened for writing");
+    let mut movable = Movable::default();
     let sources = sources(store.catalogue.log_packs().await?, options.all);
+    if !sources.is_empty() {
+        movable = Movable::find(store, sources).await?;
+    }
+    let sources = movable.sources;
     let mut done = Compacted {
         packs_before: sources.len() as u64,
         bytes_before: sources.iter().map(|p| p.bytes).sum(),
+        unreadable: movable.unreadable,
         ..Compacted::default()
     };
     if !sources.is_empty() {
         let mut run = Run::new(store, options, &sources, now).await?;
-        run.move_ledgers(&sources).await?;
+        run.move_ledgers(&sources)?;
         run.move_traces(&sources, progress).await?;
         run.commit().await?;
         run.add_to(&mut done)?;
@@ -229,23 +238,14 @@ impl<'a> Run<'a> {
     }
 
     /// Carries over the records of all ledgers, in their order.
-    async fn move_ledgers(&mut self, sources: &[LivePack]) -> Result<(), StoreError> {
+    ///
+    /// All go into one pack, however long: were it two, a crash between them would leave records of earlier packs behind
+    /// those of later ones.
+    fn move_ledgers(&mut self, sources: &[LivePack]) -> Result<(), StoreError> {
         let mut ledgers = Ledgers::default();
         for pack in sources.iter().filter(|p| !p.ledgers_moved) {
-            match ledgers.copy(self.store, pack, &mut self.filler) {
-                Ok(()) => {
-                    self.ledgers_moved.push(pack.id);
-                    if self.filler.filled().0 >= PACK_BYTES {
-                        self.documents = ledgers.take(&mut self.filler, self.now)?;
-                        self.commit().await?;
-                    }
-                }
-                Err(e) if e.is_damage() => {
-                    self.done.unreadable += 1;
-                    tracing::warn!("Not compacted, the job documents of pack {}: {e}", pack.name);
-                }
-                Err(e) => return Err(e),
-            }
+            ledgers.copy(self.store, pack, &mut self.filler)?;
+            self.ledgers_moved.push(pack.id);
         }
         self.documents = ledgers.take(&mut self.filler, self.now)?;
         Ok(())
@@ -345,7 +345,7 @@ impl<'a> Run<'a> {
         }
         done.traces = self.done.traces;
         done.raw_bytes = self.done.raw_bytes;
-        done.unreadable = self.done.unreadable;
+        done.unreadable += self.done.unreadable;
         Ok(())
     }
 }

@@ -4,17 +4,22 @@
 //! the path.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, io, packs};
+use super::packs::disk::Disk;
+use super::{StoreError, io};
 
 /// The version of the archive's layout that this jobvault writes.
 pub(super) const FORMAT: u32 = 1;
 pub(super) const MARKER: &str = "jobvault.json";
+/// The marker of an archive being created, before it has its name.
+const NEW_MARKER: &str = "jobvault.json.new";
+const FOLDERS: [&str; 2] = ["packs", "tmp"];
 
 /// What stands in the file that marks a directory as an archive.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,42 +29,75 @@ struct Marker {
     created_at: Timestamp,
 }
 
-/// Tells whether `root` is missing or an empty directory.
+/// Tells whether `root` is missing or an empty directory, or holds no more than what creating an archive leaves when it is
+/// stopped: empty folders and a marker without its name.
 pub(super) fn is_new(root: &Path) -> Result<bool, StoreError> {
-    match fs::read_dir(root) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-            Err(StoreError::NotAnArchive { path: root.to_owned() })
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+            return Err(StoreError::NotAnArchive { path: root.to_owned() });
         }
-        Err(e) => Err(io("read", root)(e)),
+        Err(e) => return Err(io("read", root)(e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(io("read", root))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_left = match name.to_str() {
+            Some(NEW_MARKER) => path.is_file(),
+            Some(name) if FOLDERS.contains(&name) => {
+                fs::read_dir(&path).is_ok_and(|mut within| within.next().is_none())
+            }
+            _ => false,
+        };
+        if !is_left {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
-/// Makes the folders and, last of all, the marker.
-pub(super) fn create(root: &Path, now: Timestamp) -> Result<(), StoreError> {
-    let private = |dir: &Path| {
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(io("create", dir))
-    };
-    private(root)?;
+/// Makes the folders and, last of all, the marker. All of it is durable then, the name of the archive included.
+pub(super) fn create(disk: &Disk, root: &Path, now: Timestamp) -> Result<(), StoreError> {
+    create_root(disk, root)?;
     // An empty directory that was there before may be open to others.
     fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .map_err(io("make private", root))?;
-    private(&root.join("packs"))?;
-    private(&root.join("tmp"))?;
+    for folder in FOLDERS.map(|name| root.join(name)) {
+        disk.create_folder(&folder).map_err(io("create", &folder))?;
+    }
     let marker = Marker {
         format: FORMAT,
         created_by: concat!("jobvault ", env!("CARGO_PKG_VERSION")).to_owned(),
         created_at: now,
     };
-    let path = root.join(MARKER);
     let text = serde_json::to_string_pretty(&marker).expect("a marker is plain JSON");
-    let mut temp = tempfile::NamedTempFile::new_in(root).map_err(io("write in", root))?;
-    std::io::Write::write_all(&mut temp, text.as_bytes()).map_err(io("write", &path))?;
-    temp.as_file().sync_all().map_err(io("write", &path))?;
-    temp.persist(&path).map_err(|e| io("write", &path)(e.error))?;
-    packs::sync_dir(root)?;
-    Ok(())
+    let (new, path) = (root.join(NEW_MARKER), root.join(MARKER));
+    let mut file = fs::File::create(&new).map_err(io("write", &new))?;
+    disk.write(&new, &mut file as &mut dyn Write, text.as_bytes())
+        .and_then(|()| disk.sync_file(&new, &file))
+        .and_then(|()| disk.rename(&new, &path))
+        .and_then(|()| disk.sync_dir(root))
+        .map_err(io("write", &path))
+}
+
+/// Makes the directory and those above it that are missing. Each is durable when the one above it is synced, even where
+/// it was there: it may be of a writer that was stopped before it could do that.
+fn create_root(disk: &Disk, root: &Path) -> Result<(), StoreError> {
+    let above = match root.parent() {
+        None => return Ok(()),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    if !above.exists() {
+        create_root(disk, above)?;
+    }
+    disk.create_folder(root).map_err(io("create", root))?;
+    match disk.sync_dir(above) {
+        // Whoever may not read a directory cannot sync it, and may still have an archive in it.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(io("write", above)),
+    }
 }
 
 /// Checks that `root` is an archive of a format that this jobvault reads.
@@ -67,13 +105,13 @@ pub(super) fn check_marker(root: &Path) -> Result<(), StoreError> {
     let path = root.join(MARKER);
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(match is_new(root)? {
                 true => StoreError::Missing { path: root.to_owned() },
                 false => StoreError::NotAnArchive { path: root.to_owned() },
             });
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
             return Err(StoreError::NotAnArchive { path: root.to_owned() });
         }
         Err(e) => return Err(io("read", &path)(e)),

@@ -160,7 +160,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         if is_new(root)? {
-            create(root, now)?;
+            create(&packs::disk::Disk::default(), root, now)?;
         }
         check_marker(root)?;
         let lock = lock::Lock::take(root, purpose, now)?;

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::catalogue::{Access, BaseRow, Catalogue, PackRow, Writes};
 use super::check::Damage;
 use super::compact::supersede;
+use super::packs::disk::Disk;
 use super::packs::ledger::RecordKind;
 use super::packs::shapes::{Shapes, Sketch};
 use super::packs::{Footer, Kind, PackInfo};
@@ -63,7 +64,7 @@ struct Numbered {
 /// A catalogue that was made anew and stands beside the old one. Dropped, it leaves the old one as it is.
 #[derive(Debug)]
 pub struct Rebuilding {
-    store: Store,
+    pub(super) store: Store,
     path: PathBuf,
     found: Rebuilt,
 }
@@ -84,7 +85,7 @@ impl Rebuilding {
         self.store.catalogue.close().await;
         let root = &self.store.root;
         fold_old(root).await;
-        put_in_place(root, &self.path)?;
+        put_in_place(&self.store.packs.disk, root, &self.path)?;
         Ok(self.found)
     }
 }
@@ -153,20 +154,17 @@ async fn fold_old(root: &Path) {
 }
 
 /// Removes the write-ahead log of the old catalogue, which is not one of the new, and puts the new one in place.
-fn put_in_place(root: &Path, path: &Path) -> Result<(), StoreError> {
+fn put_in_place(disk: &Disk, root: &Path, path: &Path) -> Result<(), StoreError> {
     for rest in ["catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
         let rest = root.join(rest);
-        match fs::remove_file(&rest) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io("remove", &rest)(e));
-            }
-            _ => {}
-        }
+        disk.remove(&rest).map_err(io("remove", &rest))?;
     }
+    // That they are gone is durable first: a log that came back beside the new catalogue would be taken for its own.
+    disk.sync_dir(root).map_err(io("write", root))?;
     let place = root.join("catalogue.sqlite");
-    let sync = fs::File::open(path).and_then(|f| f.sync_all());
-    sync.and_then(|()| fs::rename(path, &place)).map_err(io("write", &place))?;
-    Ok(packs::sync_dir(root)?)
+    let sync = fs::File::open(path).and_then(|file| disk.sync_file(path, &file));
+    sync.and_then(|()| disk.rename(path, &place)).map_err(io("write", &place))?;
+    disk.sync_dir(root).map_err(io("write", root))
 }
 
 /// Lists the packs in the order of their numbers. Of two with one number, as a crash may leave, one gets a new one.

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod care;
 mod compact;
+mod cuts;
 mod damage;
 mod harm;
 mod power;

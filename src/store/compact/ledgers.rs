@@ -32,7 +32,7 @@ pub(super) struct Ledgers {
 }
 
 impl Ledgers {
-    /// Copies the records of a pack's ledgers, all or none of them.
+    /// Copies the records of a pack's ledgers.
     pub(super) fn copy(
         &mut self,
         store: &Store,
@@ -40,18 +40,12 @@ impl Ledgers {
         filler: &mut Filler,
     ) -> Result<(), StoreError> {
         let footer = store.packs().footer(pack.name)?;
-        let ledgers = footer.entries.iter().filter(|e| e.kind == Kind::Ledger);
-        // Read twice rather than kept: a pack may hold more of them than memory should.
-        for pass in [Pass::Check, Pass::Copy] {
-            for entry in ledgers.clone() {
-                let bytes = store.packs().read(pack.name, entry, None)?;
-                for (index, record) in ledger::records(&bytes).enumerate() {
-                    let record =
-                        record.map_err(|source| PackError::Damaged { pack: pack.name, source })?;
-                    if pass == Pass::Copy {
-                        self.put(&record, (pack.id, entry.offset, index as u64), filler)?;
-                    }
-                }
+        for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
+            let bytes = store.packs().read(pack.name, entry, None)?;
+            for (index, record) in ledger::records(&bytes).enumerate() {
+                let record =
+                    record.map_err(|source| PackError::Damaged { pack: pack.name, source })?;
+                self.put(&record, (pack.id, entry.offset, index as u64), filler)?;
             }
         }
         self.packs.push(pack.id);
@@ -99,12 +93,6 @@ impl Ledgers {
         self.moved.extend(self.notes.close(filler)?);
         Ok(std::mem::take(&mut self.moved))
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Check,
-    Copy,
 }
 
 impl Lane {

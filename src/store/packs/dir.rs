@@ -337,11 +337,6 @@ impl PackWriter {
     }
 }
 
-/// Makes renames and creations inside `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> Result<(), PackError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(io("write", dir))
-}
-
 impl Packs {
     /// Removes a pack; one that is not there is no fault.
     pub(crate) fn remove(&self, name: PackName) -> Result<(), PackError> {

@@ -64,12 +64,17 @@ impl Disk {
     }
 
     /// Appends to a temporary file, through what may buffer.
-    pub(super) fn write(&self, path: &Path, mut out: impl Write, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::store) fn write(
+        &self,
+        path: &Path,
+        mut out: impl Write,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         self.step(Step::Write(path), || out.write_all(bytes))
     }
 
     /// Makes the bytes of a temporary file durable.
-    pub(super) fn sync_file(&self, path: &Path, file: &File) -> io::Result<()> {
+    pub(in crate::store) fn sync_file(&self, path: &Path, file: &File) -> io::Result<()> {
         self.step(Step::SyncFile(path), || file.sync_all())
     }
 
@@ -80,8 +85,13 @@ impl Disk {
         self.step(Step::Rename { from: &from, to }, place)
     }
 
+    /// Puts a file in the place of another.
+    pub(in crate::store) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(Step::Rename { from, to }, || fs::rename(from, to))
+    }
+
     /// Creates a folder for its owner alone; one that is there is no fault.
-    pub(super) fn create_folder(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.step(Step::CreateFolder(path), || {
             match fs::DirBuilder::new().mode(0o700).create(path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -91,12 +101,12 @@ impl Disk {
     }
 
     /// Makes what was created, renamed or removed in a folder durable.
-    pub(super) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.step(Step::SyncDir(path), || File::open(path)?.sync_all())
     }
 
     /// Removes a file; one that is not there is no fault.
-    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(Step::Remove(path), || match fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),

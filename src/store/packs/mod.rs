@@ -19,8 +19,8 @@ mod stamps;
 pub(crate) mod varint;
 
 pub(crate) use cache::BaseCache;
+pub(crate) use dir::PackWriter;
 pub use dir::{PackInfo, PackName, Packs};
-pub(crate) use dir::{PackWriter, sync_dir};
 pub use format::{Entry, Footer, FormatError, FramePlace, Kind};
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use super::compact::{NO_GRACE, archive_of_runs, assert_whole, repeated};
 use super::*;
 use crate::store::compact::{CompactOptions, Compacted, compact, compact_step};
 use crate::store::prune::{PruneOptions, prune};
+use crate::store::rebuild::rebuild;
 use crate::store::repair::Repair;
 
 const AT_ONCE: PruneOptions = PruneOptions { grace: SignedDuration::ZERO, dry_run: false };
@@ -16,7 +17,7 @@ async fn trace_of(store: &Store, job: u64) -> TraceRow {
 }
 
 /// Flips a bit in the first frame of a job's trace, and returns the pack.
-async fn harm(store: &Store, job: u64) -> PathBuf {
+pub(super) async fn harm(store: &Store, job: u64) -> PathBuf {
     let frame = trace_of(store, job).await.frames.remove(0);
     let path = store.packs().path(store.pack_of(&frame).unwrap());
     let mut bytes = fs::read(&path).unwrap();
@@ -156,4 +157,42 @@ async fn new_logs_do_not_depend_on_a_damaged_base() {
     for job in 3..5 {
         assert_eq!(read(&store, job).await.unwrap(), repeated(job));
     }
+}
+
+/// A copy of an archive's rebuilt catalogue says which log of job 1 stands.
+async fn rebuilt_log_of_1(dir: &Path) -> Vec<u8> {
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(dir, copy.path());
+    rebuild(copy.path(), super::rebuild::parse, now()).await.unwrap();
+    let store = Store::open(copy.path()).await.unwrap();
+    let raw = read(&store, 1).await.unwrap();
+    store.close().await;
+    raw
+}
+
+#[tokio::test]
+async fn records_do_not_pass_those_of_a_pack_that_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    archive_of(dir.path(), &[1, 2]).await;
+    let store = Store::open_for_writing(dir.path(), "test", now()).await.unwrap();
+    let mut batch = store.batch(now()).await.unwrap();
+    for (job, raw) in [(1, log(9, 60)), (3, log(3, 50))] {
+        store_job(&mut batch, job, &raw).await;
+        batch.commit(now()).await.unwrap();
+    }
+    let superseding = trace_of(&store, 1).await.frames.remove(0);
+    let pack = store.packs().path(store.pack_of(&superseding).unwrap());
+    let aside = dir.path().join("aside");
+    fs::rename(&pack, &aside).unwrap();
+    let done = compact(&store, NO_GRACE, now(), |_| {}).await.unwrap();
+    assert_eq!((done.packs_before, done.unreadable), (1, 1), "only the last pack may move");
+    fs::rename(&aside, &pack).unwrap();
+    assert_eq!(rebuilt_log_of_1(dir.path()).await, log(9, 60));
+    // Now the pack that was compacted meanwhile must not be passed.
+    for all in [false, true] {
+        compact(&store, CompactOptions { all, ..NO_GRACE }, now(), |_| {}).await.unwrap();
+        assert_eq!(rebuilt_log_of_1(dir.path()).await, log(9, 60), "all: {all}");
+    }
+    assert_eq!(store.catalogue().live_packs().await.unwrap().len(), 1);
+    assert_eq!(verify(&store, |_| {}).await.unwrap().damaged, []);
 }

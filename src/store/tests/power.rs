@@ -3,7 +3,7 @@
 //!
 //! Of the directory of packs everything unsynced is forgotten: names, folders, removals, bytes. SQLite is trusted
 //! with its own files: its log loses only what came behind the last transaction that returned. Not covered: a disk
-//! that lies about syncing, and the first moments of a new archive.
+//! that lies about syncing.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use super::compact::{NO_GRACE, archive_of_runs, assert_whole, repeated};
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
-use crate::store::packs::disk::Step;
+use crate::store::packs::disk::{Disk, Step};
 use crate::store::prune::{PruneOptions, prune};
 
 const LOG: &str = "catalogue.sqlite-wal";
@@ -53,22 +53,22 @@ impl Unsynced {
 
 /// The power supply of a disk, cut at a moment.
 #[derive(Debug, Default)]
-struct Power {
+pub(super) struct Power {
     moments: usize,
-    cut_at: usize,
+    pub(super) cut_at: usize,
     is_cut: bool,
     unsynced: Vec<Unsynced>,
 }
 
 impl Power {
     /// Is told of a step before and after it.
-    fn tell(&mut self, step: Step<'_>, done: bool) -> io::Result<()> {
+    pub(super) fn tell(&mut self, step: Step<'_>, done: bool) -> io::Result<()> {
         if self.is_cut {
             return Err(io::Error::other("there is no power"));
         }
-        // What a removal takes is known only before it.
+        // What is removed or replaced is known only before it.
         match (step, done) {
-            (Step::Remove(path), false) => {
+            (Step::Remove(path) | Step::Rename { to: path, .. }, false) => {
                 if let Ok(bytes) = fs::read(path) {
                     self.unsynced.push(Unsynced::Removal(path.to_owned(), bytes));
                 }
@@ -97,7 +97,10 @@ impl Power {
                         to.clone_into(path);
                     }
                 }
-                self.unsynced.push(Unsynced::Name(to.to_owned()));
+                let replaced = |u: &Unsynced| matches!(u, Unsynced::Removal(path, _) if path == to);
+                if !self.unsynced.iter().any(replaced) {
+                    self.unsynced.push(Unsynced::Name(to.to_owned()));
+                }
             }
             Step::SyncDir(path) => self.unsynced.retain(|u| u.folder() != Some(path)),
             Step::Remove(_) => {}
@@ -106,29 +109,33 @@ impl Power {
 }
 
 /// An archive that loses power.
-struct Room {
-    dir: tempfile::TempDir,
-    power: Arc<Mutex<Power>>,
+pub(super) struct Room {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) power: Arc<Mutex<Power>>,
 }
 
 impl Room {
     /// Copies an archive; the power is cut at a moment, or never where that is 0.
-    fn new(like: &Path, cut_at: usize) -> Self {
+    pub(super) fn new(like: &Path, cut_at: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy_tree(like, dir.path());
         Self { dir, power: Arc::new(Mutex::new(Power { cut_at, ..Power::default() })) }
     }
 
-    async fn open(&self) -> Store {
+    pub(super) async fn open(&self) -> Store {
         let mut store = Store::open_for_writing(self.dir.path(), "test", now()).await.unwrap();
-        let power = self.power.clone();
-        store.packs.disk.probe =
-            Some(Arc::new(move |step, done| power.lock().unwrap().tell(step, done)));
+        self.supply(&mut store.packs.disk);
         store
     }
 
+    /// Has a disk depend on this room's power.
+    pub(super) fn supply(&self, disk: &mut Disk) {
+        let power = self.power.clone();
+        disk.probe = Some(Arc::new(move |step, done| power.lock().unwrap().tell(step, done)));
+    }
+
     /// Forgets what was not synced: all of it, or what the bits of `which` say.
-    fn forget(&self, which: usize) {
+    pub(super) fn forget(&self, which: usize) {
         let power = self.power.lock().unwrap();
         for (at, unsynced) in power.unsynced.iter().enumerate() {
             if which >> (at % 8) & 1 == 1 {

@@ -19,8 +19,11 @@ pub(super) fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
     })
 }
 
+/// A job's row, document, and trace: lines, open sections, bytes.
+pub(super) type Answer = (JobRow, Vec<u8>, Option<(u64, Vec<Vec<String>>, Vec<u8>)>);
+
 /// Everything a reader can ask of an archive: rows, documents, traces with their sections.
-async fn answers(dir: &Path) -> Vec<(JobRow, Vec<u8>, Option<(u64, Vec<Vec<String>>, Vec<u8>)>)> {
+pub(super) async fn answers(dir: &Path) -> Vec<Answer> {
     let store = Store::open(dir).await.unwrap();
     let all = catalogue::Condition::All(Vec::new());
     let mut answers = Vec::new();
@@ -39,7 +42,7 @@ async fn answers(dir: &Path) -> Vec<(JobRow, Vec<u8>, Option<(u64, Vec<Vec<Strin
 }
 
 /// An archive with jobs in all sorts of states.
-async fn varied(dir: &Path) -> Store {
+pub(super) async fn varied(dir: &Path) -> Store {
     archive_of(dir, &[1, 2, 3]).await;
     let store = Store::open_for_writing(dir, "test", now()).await.unwrap();
     let later = now() + SignedDuration::from_mins(5);
