@@ -84,7 +84,11 @@ impl Rebuilding {
     pub async fn put_in_place(self) -> Result<Rebuilt, StoreError> {
         self.store.catalogue.close().await;
         let root = &self.store.root;
-        fold_old(root).await;
+        Catalogue::fold(&self.path).await?;
+        // The old one is whole until it is replaced; one that cannot be opened has nothing to lose.
+        if let Err(e) = Catalogue::fold(&root.join("catalogue.sqlite")).await {
+            tracing::debug!("The old catalogue is left as it is: {e}");
+        }
         put_in_place(&self.store.packs.disk, root, &self.path)?;
         Ok(self.found)
     }
@@ -143,14 +147,6 @@ pub async fn build(
     let live = store.catalogue.live_packs().await?;
     supersede(&store, &live, now).await?;
     Ok(Rebuilding { store, path, found })
-}
-
-/// Folds the write-ahead log of the old catalogue into it, so that it is whole until it is replaced.
-async fn fold_old(root: &Path) {
-    // One that cannot be opened has nothing to lose.
-    if let Ok(old) = Catalogue::open(&root.join("catalogue.sqlite"), Access::Write).await {
-        old.close().await;
-    }
 }
 
 /// Removes the write-ahead log of the old catalogue, which is not one of the new, and puts the new one in place.

@@ -73,6 +73,12 @@ pub enum CatalogueError {
         /// The database file.
         path: PathBuf,
     },
+    /// Another process reads what is to be folded together.
+    #[error("the catalogue {} is being read", path.display())]
+    Busy {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The schema was made by a newer jobvault.
     #[error("the catalogue {} is from a newer jobvault", path.display())]
     Newer {

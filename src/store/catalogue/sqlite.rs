@@ -51,6 +51,22 @@ impl Catalogue {
         Ok(catalogue)
     }
 
+    /// Folds the write-ahead log of the file at `path` into it, so that the file alone is whole.
+    ///
+    /// Closing alone does not do: of two connections that close at one moment each may leave it to the other.
+    pub(crate) async fn fold(path: &Path) -> Result<(), CatalogueError> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
+        let catalogue = connect(path, options, 1).await?;
+        let folded = sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(TRUNCATE)");
+        let (is_busy, ..) =
+            folded.fetch_one(&catalogue.pool).await.map_err(catalogue.failed("written"))?;
+        catalogue.close().await;
+        match is_busy {
+            0 => Ok(()),
+            _ => Err(CatalogueError::Busy { path: path.to_owned() }),
+        }
+    }
+
     async fn open_write(path: &Path) -> Result<Self, CatalogueError> {
         let options = SqliteConnectOptions::new()
             .filename(path)

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
 use crate::store::packs::ledger::RecordKind;
-use crate::store::rebuild::{ParsedJob, rebuild};
+use crate::store::rebuild::{ParsedJob, build, rebuild};
 
 pub(super) fn parse(_: RecordKind, document: &[u8]) -> Option<ParsedJob> {
     let json: serde_json::Value = serde_json::from_slice(document).ok()?;
@@ -153,4 +153,21 @@ async fn damage_is_named_and_costs_no_other_job() {
     let store = Store::open(dir.path()).await.unwrap();
     assert_eq!(read(&store, 1).await.unwrap(), log(1, 50));
     assert_eq!(read(&store, 3).await.unwrap(), log(3, 50));
+}
+
+#[tokio::test]
+async fn a_new_catalogue_is_put_in_place_whole_though_something_else_has_it_open() {
+    use sqlx::{ConnectOptions, Connection};
+    let dir = tempfile::tempdir().unwrap();
+    varied(dir.path()).await.close().await;
+    rebuild(dir.path(), parse, now()).await.unwrap();
+    let before = answers(dir.path()).await;
+    let rebuilding = build(dir.path(), parse, now(), |_, _| {}).await.unwrap();
+    let new = dir.path().join("tmp").join("catalogue.sqlite");
+    let mut reader =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(new).connect().await.unwrap();
+    sqlx::query("SELECT * FROM packs").fetch_all(&mut reader).await.unwrap();
+    rebuilding.put_in_place().await.unwrap();
+    reader.close().await.unwrap();
+    assert_eq!(answers(dir.path()).await, before);
 }
