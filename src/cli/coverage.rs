@@ -7,7 +7,7 @@ use super::output::Paint;
 use super::table::{self, Align};
 use super::{Context, Exit, Problem, forecast, units};
 use crate::export::sanitise;
-use crate::model::{ArtifactMode, ArtifactState, ProjectId};
+use crate::model::{ArtifactMode, ProjectId};
 use crate::store::Store;
 use crate::sync::artifacts::{ArtifactLine, artifact_lines};
 use crate::sync::coverage::{Counted, Coverage, Line, Standing, coverage};
@@ -73,17 +73,15 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             super::artifacts::print_counts(&artifacts, context.out)?;
         }
     }
-    let of = |states: &[ArtifactState]| {
-        let wanted = context.config.artifacts != ArtifactMode::None;
-        let counted = |line: &&ArtifactLine| states.iter().any(|s| s.as_str() == line.state);
-        artifacts.iter().filter(|_| wanted).filter(counted).map(|line| line.jobs).sum::<u64>()
+    let wanted = context.config.artifacts != ArtifactMode::None;
+    let is_any = |standing| {
+        let artifact = |line: &ArtifactLine| line.standing == standing;
+        ledger.jobs(standing) > 0 || wanted && artifacts.iter().any(artifact)
     };
-    let obtainable = of(&[ArtifactState::Pending, ArtifactState::Forbidden]);
-    let lost = of(&[ArtifactState::Expired, ArtifactState::Gone]);
-    Ok(match (ledger.jobs(Standing::Obtainable) + obtainable, ledger.jobs(Standing::Lost) + lost) {
-        (0, 0) => Exit::Yes,
-        (0, _) => Exit::No,
-        _ => Exit::Partial,
+    Ok(match (is_any(Standing::Obtainable), is_any(Standing::Lost)) {
+        (false, false) => Exit::Yes,
+        (false, true) => Exit::No,
+        (true, _) => Exit::Partial,
     })
 }
 

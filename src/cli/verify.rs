@@ -188,7 +188,7 @@ fn print(
         0 => context.out.summary(format!("{read}{part}: all is well")),
         damaged => {
             context.out.summary(format!("{read}{part}: {damaged} damaged"));
-            if report.catalogue {
+            if report.in_catalogue {
                 context.out.note("jobvault rebuild makes the catalogue anew from the packs");
             } else if report.damaged.iter().any(|d| d.job.is_some()) {
                 let hint = "jobvault repair --from-gitlab fetches again what the server still has";

@@ -45,13 +45,13 @@ pub struct Report {
     /// What is wrong, in the order in which it was found.
     pub damaged: Vec<Damage>,
     /// Some of it is wrong in the catalogue, which `rebuild` makes anew from the packs.
-    pub catalogue: bool,
+    pub in_catalogue: bool,
 }
 
 impl Report {
     /// Notes what is wrong in the catalogue.
-    fn catalogue(&mut self, job: Option<JobId>, what: impl Into<String>) {
-        self.catalogue = true;
+    fn note_in_catalogue(&mut self, job: Option<JobId>, what: impl Into<String>) {
+        self.in_catalogue = true;
         self.damaged.push(Damage { job, pack: None, what: what.into() });
     }
 }
@@ -106,7 +106,7 @@ pub async fn verify_with(
     let mut report = Report::default();
     let is_sound = store.catalogue().is_sound(!options.fast).await;
     if !is_sound {
-        report.catalogue(None, "the file of the catalogue is damaged");
+        report.note_in_catalogue(None, "the file of the catalogue is damaged");
     }
     match check(store, options, progress, &mut report).await {
         // What can be read of a damaged catalogue is checked, and the rest is told of already.
@@ -141,7 +141,7 @@ async fn check(
         rows::check_logs(store, &checked.logs, &mut found).await?;
         if checked.is_listed_otherwise {
             let what = format!("the catalogue says otherwise how large pack {name} is");
-            report.catalogue(None, what);
+            report.note_in_catalogue(None, what);
         }
         note_pack(report, &mut found, (id, name), checked);
         report.bytes += bytes;

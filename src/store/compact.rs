@@ -119,16 +119,12 @@ pub async fn compact(
     progress: impl FnMut(u64),
 ) -> Result<Compacted, StoreError> {
     assert!(store.lock.is_some(), "compaction needs a store opened for writing");
-    let mut movable = Movable::default();
     let sources = sources(store.catalogue.log_packs().await?, options.all);
-    if !sources.is_empty() {
-        movable = Movable::find(store, sources).await?;
-    }
-    let sources = movable.sources;
+    let Movable { sources, unreadable } = Movable::find(store, sources).await?;
     let mut done = Compacted {
         packs_before: sources.len() as u64,
         bytes_before: sources.iter().map(|p| p.bytes).sum(),
-        unreadable: movable.unreadable,
+        unreadable,
         ..Compacted::default()
     };
     if !sources.is_empty() {

@@ -210,7 +210,7 @@ fn long() -> Vec<u8> {
 }
 
 #[tokio::test]
-#[ignore = "writes the archives that the other tests read"]
+#[ignore = "writes the archives that the other tests read; by hand, where a format changes"]
 async fn write_the_fixed_archives() {
     let data = (1..=6).fold(Data::default().project(PROJECT, "group/project"), |data, id| {
         let status = if id == 4 { "failed" } else { "success" };

@@ -78,7 +78,7 @@ impl Write for Count {
 }
 
 #[test]
-#[ignore = "writes more than 4 GiB"]
+#[ignore = "writes more than 4 GiB; .ci/long runs it"]
 fn a_log_over_four_gigabytes_fits() {
     let mut bundle = Bundle::new(Count(0), &BundleOptions::default()).unwrap();
     let piece = vec![b'x'; 1 << 20];

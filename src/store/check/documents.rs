@@ -26,8 +26,8 @@ pub(super) async fn check(
         if !fast {
             let jobs = places.iter().map(|(job, _)| *job);
             for (job, what) in store.catalogue().unreadable_jobs(jobs).await? {
-                report
-                    .catalogue(Some(job), format!("the catalogue's row of it is damaged: {what}"));
+                let what = format!("the catalogue's row of it is damaged: {what}");
+                report.note_in_catalogue(Some(job), what);
             }
         }
         let mut wanted: Wanted = BTreeMap::new();
@@ -46,7 +46,7 @@ pub(super) async fn check(
                 .await
                 .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
         for job in misplaced {
-            report.catalogue(Some(job), "its document is not where the catalogue says");
+            report.note_in_catalogue(Some(job), "its document is not where the catalogue says");
         }
     }
 }

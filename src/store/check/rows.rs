@@ -39,7 +39,7 @@ pub(super) async fn check(
         }
     }
     for (job, what) in store.catalogue().misplaced_traces().await? {
-        report.catalogue(Some(job), what);
+        report.note_in_catalogue(Some(job), what);
     }
     Ok(())
 }
@@ -112,7 +112,10 @@ async fn check_bases(
                     && (entry.stored_bytes, entry.raw_bytes) == (base.stored_bytes, base.raw_bytes)
             };
             if !entry.is_some_and(is_it) {
-                report.catalogue(None, format!("base {} is not where the catalogue says", base.id));
+                report.note_in_catalogue(
+                    None,
+                    format!("base {} is not where the catalogue says", base.id),
+                );
                 found.bases.insert(base.id);
             }
         }
@@ -164,7 +167,7 @@ fn check_trace(
         lines => format!("{what}; {lines} of {} lines can still be read", trace.lines),
     };
     match wrong {
-        Wrong::Row(what) => report.catalogue(Some(trace.job), what),
+        Wrong::Row(what) => report.note_in_catalogue(Some(trace.job), what),
         Wrong::Pack(pack, what) => {
             report.damaged.push(Damage { job: Some(trace.job), pack: Some(pack), what: say(what) });
         }
@@ -216,5 +219,5 @@ fn note_row(error: &CatalogueError, report: &mut Report) {
         CatalogueError::Row { job, .. } => Some(JobId(*job)),
         _ => None,
     };
-    report.catalogue(job, error.to_string());
+    report.note_in_catalogue(job, error.to_string());
 }

@@ -6,7 +6,7 @@ use crate::model::JobId;
 use crate::store::catalogue::{LivePack, MovedDocument};
 use crate::store::filler::Filler;
 use crate::store::packs::ledger::{self, Record, RecordKind};
-use crate::store::packs::{Kind, PackError};
+use crate::store::packs::{Kind, PackError, PackName};
 use crate::store::{Store, StoreError};
 
 /// A ledger is closed at this length: four of those that captures write, for the gain of a fifth.
@@ -39,15 +39,9 @@ impl Ledgers {
         pack: &LivePack,
         filler: &mut Filler,
     ) -> Result<(), StoreError> {
-        let footer = store.packs().footer(pack.name)?;
-        for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
-            let bytes = store.packs().read(pack.name, entry, None)?;
-            for (index, record) in ledger::records(&bytes).enumerate() {
-                let record =
-                    record.map_err(|source| PackError::Damaged { pack: pack.name, source })?;
-                self.put(&record, (pack.id, entry.offset, index as u64), filler)?;
-            }
-        }
+        for_each_record(store, pack.name, |record, (offset, index)| {
+            self.put(record, (pack.id, offset, index), filler)
+        })?;
         self.packs.push(pack.id);
         Ok(())
     }
@@ -93,6 +87,23 @@ impl Ledgers {
         self.moved.extend(self.notes.close(filler)?);
         Ok(std::mem::take(&mut self.moved))
     }
+}
+
+/// Reads all records of a pack, each with the offset of its ledger and its number within it.
+pub(super) fn for_each_record(
+    store: &Store,
+    name: PackName,
+    mut f: impl FnMut(&Record<'_>, (u64, u64)) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let footer = store.packs().footer(name)?;
+    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
+        let bytes = store.packs().read(name, entry, None)?;
+        for (index, record) in ledger::records(&bytes).enumerate() {
+            let record = record.map_err(|source| PackError::Damaged { pack: name, source })?;
+            f(&record, (entry.offset, index as u64))?;
+        }
+    }
+    Ok(())
 }
 
 impl Lane {

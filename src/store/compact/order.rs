@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use super::ledgers::for_each_record;
 use crate::store::catalogue::LivePack;
-use crate::store::packs::{Kind, ledger};
-use crate::store::{PackError, PackName, Store, StoreError};
+use crate::store::packs::Kind;
+use crate::store::{PackName, Store, StoreError};
 
 /// The sources that may be written anew, in the order of their records.
 #[derive(Debug, Default)]
@@ -22,6 +23,9 @@ pub(super) struct Movable {
 impl Movable {
     /// Leaves out the sources whose records would pass others, and all where the catalogue does not tell.
     pub(super) async fn find(store: &Store, sources: Vec<LivePack>) -> Result<Self, StoreError> {
+        if sources.is_empty() {
+            return Ok(Self::default());
+        }
         let Some(referenced) = store.catalogue.referenced_packs().await? else {
             tracing::warn!("Not compacted: the catalogue is damaged\nhint: jobvault rebuild");
             return Ok(Self::default());
@@ -56,7 +60,7 @@ impl Movable {
         tail.sort_unstable_by_key(|(number, pack)| (*number, pack.name));
         let mut moving = Vec::new();
         for (number, pack) in tail.into_iter().rev().take_while(|(number, _)| *number > stays) {
-            match check_ledgers(store, pack.name) {
+            match for_each_record(store, pack.name, |_, _| Ok(())) {
                 Ok(()) => moving.push(pack),
                 Err(e) if e.is_damage() => {
                     found.unreadable += 1;
@@ -76,16 +80,4 @@ impl Movable {
 
 fn warn(pack: PackName, e: &StoreError) {
     tracing::warn!("Not compacted, pack {pack} and those before it: {e}");
-}
-
-/// Reads all records of a pack.
-fn check_ledgers(store: &Store, name: PackName) -> Result<(), StoreError> {
-    let footer = store.packs.footer(name)?;
-    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
-        let bytes = store.packs.read(name, entry, None)?;
-        for record in ledger::records(&bytes) {
-            record.map_err(|source| PackError::Damaged { pack: name, source })?;
-        }
-    }
-    Ok(())
 }

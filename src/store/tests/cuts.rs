@@ -49,11 +49,7 @@ async fn cut_rebuilds(begin: &Path, before: &[super::rebuild::Answer], old_is_we
 
 #[tokio::test]
 async fn a_power_cut_while_rebuilding_leaves_the_old_catalogue_or_the_new_one() {
-    let begin = tempfile::tempdir().unwrap();
-    varied(begin.path()).await.close().await;
-    // One that was rebuilt says everything in the words of a rebuild.
-    rebuild(begin.path(), parse, now()).await.unwrap();
-    let before = answers(begin.path()).await;
+    let (begin, before) = super::rebuild::rebuilt().await;
     assert!(cut_rebuilds(begin.path(), &before, true).await > 5);
 }
 

@@ -216,7 +216,7 @@ async fn harm_to_any_part_of_a_pack_is_found_and_hits_no_one_else() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; .ci/long runs it"]
 async fn harm_five_thousand_times() {
     let kinds = suffer(2, 5000).await;
     assert!(kinds.len() > 60, "{kinds:?}");

@@ -294,7 +294,7 @@ async fn a_power_cut_while_pruning_costs_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; .ci/long runs it"]
 async fn a_power_cut_that_forgets_some_of_it_costs_nothing() {
     for work in [Work::Capture, Work::Compact, Work::Prune] {
         let moments = cut_at_every_moment(work, &[0, 0b0101_0101, 0b1010_1010, 0b0011_0101]).await;

@@ -41,6 +41,15 @@ pub(super) async fn answers(dir: &Path) -> Vec<Answer> {
     answers
 }
 
+/// An archive as of [`varied`] that was rebuilt, and so says everything in the words of a rebuild.
+pub(super) async fn rebuilt() -> (tempfile::TempDir, Vec<Answer>) {
+    let dir = tempfile::tempdir().unwrap();
+    varied(dir.path()).await.close().await;
+    rebuild(dir.path(), parse, now()).await.unwrap();
+    let before = answers(dir.path()).await;
+    (dir, before)
+}
+
 /// An archive with jobs in all sorts of states.
 pub(super) async fn varied(dir: &Path) -> Store {
     archive_of(dir, &[1, 2, 3]).await;
@@ -158,10 +167,7 @@ async fn damage_is_named_and_costs_no_other_job() {
 #[tokio::test]
 async fn a_new_catalogue_is_put_in_place_whole_though_something_else_has_it_open() {
     use sqlx::{ConnectOptions, Connection};
-    let dir = tempfile::tempdir().unwrap();
-    varied(dir.path()).await.close().await;
-    rebuild(dir.path(), parse, now()).await.unwrap();
-    let before = answers(dir.path()).await;
+    let (dir, before) = rebuilt().await;
     let rebuilding = build(dir.path(), parse, now(), |_, _| {}).await.unwrap();
     let new = dir.path().join("tmp").join("catalogue.sqlite");
     let mut reader =

@@ -116,7 +116,7 @@ async fn assert_found_and_healed(dir: &Path, case: &str) {
     let store = Store::open(dir).await.unwrap();
     assert_eq!(lost(&store, case).await, [], "{case}: not healed");
     let report = verify(&store, |_| {}).await.unwrap();
-    assert_eq!((report.damaged, report.catalogue), (vec![], false), "{case}");
+    assert_eq!((report.damaged, report.in_catalogue), (vec![], false), "{case}");
 }
 
 /// Exchanges a column between two rows.
@@ -262,7 +262,7 @@ async fn a_flipped_bit_of_a_row_is_found_and_serves_no_other_log() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; .ci/long runs it"]
 async fn a_thousand_flipped_bits_of_rows() {
     flip_cells(2, 1000).await;
 }
@@ -323,7 +323,7 @@ async fn a_damaged_file_of_the_catalogue_says_so_and_is_made_anew() {
 }
 
 #[tokio::test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes; .ci/long runs it"]
 async fn a_file_of_the_catalogue_damaged_a_thousand_times() {
     harm_files(2, 1000).await;
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::{ArtifactState, ProjectId};
 use crate::store::Store;
 use crate::store::catalogue::{CatalogueError, Counted};
-use crate::sync::coverage::without_numbers;
+use crate::sync::coverage::{Standing, without_numbers};
 
 /// Artifacts of a project that are in a state for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,12 +18,27 @@ pub struct ArtifactLine {
     pub project: String,
     /// The state's name.
     pub state: &'static str,
+    /// What that means, where artifacts are wanted.
+    #[serde(skip)]
+    pub standing: Standing,
     /// Why, in words; a number in it that differs from job to job is `#`.
     pub reason: String,
     /// How many jobs.
     pub jobs: u64,
     /// Bytes of their archives, as announced.
     pub bytes: u64,
+}
+
+fn standing(state: ArtifactState) -> Standing {
+    use ArtifactState::{
+        Damaged, Expired, Forbidden, Gone, Kept, Listed, NoRange, Pending, Reports, TooLarge,
+    };
+    match state {
+        // What is too large for what was wanted is settled, with its list as a rule.
+        Listed | Reports | Kept | Damaged | TooLarge | NoRange => Standing::Held,
+        Pending | Forbidden => Standing::Obtainable,
+        Expired | Gone => Standing::Lost,
+    }
 }
 
 /// Counts the artifacts of the jobs that are `counted`; empty where no job lists any.
@@ -49,6 +64,7 @@ pub async fn artifact_lines(
         project_id,
         project,
         state: ArtifactState::as_str(state),
+        standing: standing(state),
         reason,
         jobs,
         bytes,
