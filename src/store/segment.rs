@@ -228,10 +228,10 @@ fn encode<'a>(
     let mut stored = vec![Vec::new(); payloads.len()];
     for at in order {
         if let Some(id) = choices[at]
-            && encoders.with_base(id).is_none()
+            && !encoders.has_base(id)
         {
             match content(id) {
-                Ok(base) => encoders.add_base(id, &base).map_err(compress)?,
+                Ok(base) => encoders.set_base(id, &base).map_err(compress)?,
                 // What is new must not depend on what is damaged, nor be kept out by it.
                 Err(e) if e.is_damage() => choices[at] = None,
                 Err(e) => return Err(e),
@@ -239,7 +239,7 @@ fn encode<'a>(
         }
         let encoder = match choices[at] {
             None => encoders.alone(),
-            Some(id) => encoders.with_base(id).expect("it was just made"),
+            Some(_) => encoders.with_base(),
         };
         stored[at] = encoder.encode_frame(payloads[at]).map_err(compress)?;
     }

@@ -133,10 +133,12 @@ pub(crate) fn may_be_base(content: &[u8]) -> bool {
     fits && !content.starts_with(&DICTIONARY_MAGIC)
 }
 
-/// Compresses what goes into entries, with one base or none. Keeps zstd's context, whose tables are dear to make.
+/// Compresses what goes into entries, with one base or none. Keeps zstd's context, whose tables are dear to make, and
+/// a buffer for its output: memory taken at zstd's bound and given back but for a tenth comes back in pieces.
 pub(crate) struct Encoder {
     context: CCtx<'static>,
     known: Known,
+    output: Vec<u8>,
 }
 
 impl Encoder {
@@ -150,7 +152,7 @@ impl Encoder {
         ] {
             context.set_parameter(parameter).map_err(error)?;
         }
-        Ok(Self { context, known: Known::default() })
+        Ok(Self { context, known: Known::default(), output: Vec::new() })
     }
 
     /// Makes entries stand against `base` from now on, whose tables are made once.
@@ -174,10 +176,10 @@ impl Encoder {
 
     /// Compresses `bytes` to what goes into the pack.
     pub(crate) fn encode(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
-        self.context.compress2(&mut stored, bytes).map_err(error)?;
-        stored.shrink_to_fit();
-        Ok(stored)
+        self.output.clear();
+        self.output.reserve(zstd_safe::compress_bound(bytes.len()));
+        self.context.compress2(&mut self.output, bytes).map_err(error)?;
+        Ok(self.output.to_vec())
     }
 
     /// Compresses a frame, its ids apart where that takes less.
@@ -197,10 +199,11 @@ impl Encoder {
     /// are and the literals of the others get a code that fits them.
     fn encode_parts(&mut self, parts: [&[u8]; 3]) -> io::Result<Vec<u8>> {
         let bytes = parts.iter().map(|part| part.len()).sum();
-        let mut stored = Vec::with_capacity(zstd_safe::compress_bound(bytes) + PARTS_ROOM);
+        self.output.clear();
+        self.output.reserve(zstd_safe::compress_bound(bytes) + PARTS_ROOM);
         self.context.reset(ResetDirective::SessionOnly).map_err(error)?;
         self.context.set_pledged_src_size(Some(bytes as u64)).map_err(error)?;
-        let mut out = OutBuffer::around(&mut stored);
+        let mut out = OutBuffer::around(&mut self.output);
         for (at, part) in parts.iter().enumerate() {
             let mut part = InBuffer::around(part);
             let end = match at + 1 == parts.len() {
@@ -213,8 +216,7 @@ impl Encoder {
                 }
             }
         }
-        stored.shrink_to_fit();
-        Ok(stored)
+        Ok(self.output.to_vec())
     }
 }
 

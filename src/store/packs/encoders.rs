@@ -1,12 +1,11 @@
 //! Encoders at the levels of one effort, kept so that the tables of a base are made once for many frames.
+//!
+//! One with a base is enough, and takes up to 20 MB: frames are compressed in the order of their bases, so that of
+//! many bases none is met again before all others were.
 
 use std::io;
 
 use super::codec::Encoder;
-
-/// Encoders with a base that are kept; each takes up to 20 MB. Frames are compressed in the order of their bases, so
-/// that of many bases none is met again before all others were.
-const MAX_ENCODERS: usize = 2;
 
 /// How much work compression may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +40,16 @@ pub(crate) const COMPACT: Effort = Effort {
 pub(crate) struct Encoders {
     effort: Effort,
     alone: Encoder,
-    /// Those used last stand last.
-    with_base: Vec<(u64, Encoder)>,
+    with_base: Encoder,
+    /// The base that it has.
+    base: Option<u64>,
 }
 
 impl Encoders {
     /// Makes the one that needs no base.
     pub(crate) fn new(effort: Effort) -> io::Result<Self> {
-        Ok(Self { effort, alone: Encoder::new(effort.alone_level)?, with_base: Vec::new() })
+        let alone = Encoder::new(effort.alone_level)?;
+        Ok(Self { effort, alone, with_base: Encoder::new(effort.frame_level)?, base: None })
     }
 
     /// Returns the effort they are for.
@@ -61,24 +62,23 @@ impl Encoders {
         &mut self.alone
     }
 
-    /// Returns the encoder with a base, if it is kept.
-    pub(crate) fn with_base(&mut self, id: u64) -> Option<&mut Encoder> {
-        let at = self.with_base.iter().position(|(base, _)| *base == id)?;
-        let encoder = self.with_base.remove(at);
-        self.with_base.push(encoder);
-        self.with_base.last_mut().map(|(_, encoder)| encoder)
+    /// Tells whether the encoder with a base has this one.
+    pub(crate) fn has_base(&self, id: u64) -> bool {
+        self.base == Some(id)
     }
 
-    /// Makes the encoder with a base and keeps it.
-    pub(crate) fn add_base(&mut self, id: u64, content: &[u8]) -> io::Result<()> {
-        // Another base for the oldest, and not another encoder: its memory would come back in pieces.
-        let mut encoder = match self.with_base.len() >= MAX_ENCODERS {
-            true => self.with_base.remove(0).1,
-            false => Encoder::new(self.effort.frame_level)?,
-        };
-        encoder.set_base(content)?;
-        self.with_base.push((id, encoder));
+    /// Gives the encoder with a base another one.
+    pub(crate) fn set_base(&mut self, id: u64, content: &[u8]) -> io::Result<()> {
+        // Where it is not taken the encoder has none.
+        self.base = None;
+        self.with_base.set_base(content)?;
+        self.base = Some(id);
         Ok(())
+    }
+
+    /// Returns the encoder with the base that was set last.
+    pub(crate) fn with_base(&mut self) -> &mut Encoder {
+        &mut self.with_base
     }
 }
 
@@ -103,10 +103,9 @@ mod tests {
         for round in 0..3 {
             for id in 0..5 {
                 let content = base(id, 100 + 10_000 * id as u32);
-                if encoders.with_base(id).is_none() {
-                    encoders.add_base(id, &content).unwrap();
-                }
-                let stored = encoders.with_base(id).unwrap().encode(&content[..2000]).unwrap();
+                encoders.set_base(id, &content).unwrap();
+                assert!(encoders.has_base(id) && !encoders.has_base(id + 1));
+                let stored = encoders.with_base().encode(&content[..2000]).unwrap();
                 assert!(stored.len() < 60, "round {round}, base {id}: {} bytes", stored.len());
                 let hash = *blake3::hash(&content[..2000]).as_bytes();
                 let (entry, base) = (entry(Kind::Ledger, 2000, hash), Base::new(content.clone()));
@@ -116,6 +115,5 @@ mod tests {
                 assert_eq!(read, &content[..2000]);
             }
         }
-        assert_eq!(encoders.with_base.len(), MAX_ENCODERS);
     }
 }
