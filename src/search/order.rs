@@ -13,8 +13,10 @@ use super::{Detail, Found, Log, Logs, Options, Summary};
 use crate::model::JobId;
 use crate::store::{CatalogueError, Store};
 
-/// Logs joined with their rows first; later chunks double it, so that a limited search reads little.
-const FIRST_CHUNK: usize = 16;
+/// Logs joined with their rows first, so that the threads begin soon; later chunks double it.
+const FIRST_CHUNK: usize = 4;
+/// Logs joined with their rows at once though fewer are enough if each holds what was looked for: not each does.
+const ENOUGH: usize = 16;
 /// Logs joined with their rows at once at most.
 const MAX_CHUNK: usize = 512;
 /// The next chunk is read when this many logs wait for a thread: about what is verified while it is read.
@@ -48,16 +50,16 @@ impl<'a> Queue<'a> {
         verifier: &Verifier,
         options: &Options,
     ) -> Self {
-        let limited = options.limit.is_some();
+        let low = if options.limit.is_some() { LOW } else { LOW_UNLIMITED };
         let counted = options.detail == Detail::Count;
         Self {
             store,
             logs,
             rest: &logs.logs,
             chunk: FIRST_CHUNK,
-            low: if limited { LOW } else { LOW_UNLIMITED },
+            low,
             max_ahead: if counted { MAX_COUNTED_AHEAD } else { MAX_AHEAD },
-            pool: Pool::start(verifier, logs.logs.len(), options.limit),
+            pool: Pool::start(verifier, logs.logs.len(), options.limit, low),
             early: BTreeMap::new(),
             handed_over: 0,
         }
@@ -91,6 +93,8 @@ impl<'a> Queue<'a> {
         while !self.rest.is_empty() {
             let ahead = self.pool.count() - self.handed_over;
             let room = self.max_ahead.saturating_sub(ahead).min(self.chunk);
+            // Where each of the next logs may be one that was looked for, no more of them are.
+            let room = room.min(self.pool.left().max(ENOUGH));
             if room == 0 || self.pool.waiting() > self.low {
                 return Ok(());
             }

@@ -5,14 +5,17 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::verify::{Job, Outcome, Verifier};
 
-/// Results handed over at once where all logs are verified: each handing over wakes who waits.
+/// Results handed over at once: each handing over wakes who waits, which takes a processor from the threads.
 const BATCH: usize = 16;
+/// But results wait no longer than this for one another.
+const PATIENCE: Duration = Duration::from_millis(4);
 
 /// What came of some logs, each with its number.
 pub(super) type Results = Vec<(usize, Outcome)>;
@@ -26,16 +29,16 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts threads for `logs` logs, which stop when those verified hold `limit` lines, or jobs.
-    pub(super) fn start(verifier: &Verifier, logs: usize, limit: Option<u64>) -> Self {
-        let state = State { waiting: VecDeque::new(), found: 0, limit, closed: false };
+    /// Starts threads for `logs` logs, which stop when those verified hold `limit` lines, or jobs. Where no more than
+    /// `low` logs wait for them, they hand over what they have, so that more can be put.
+    pub(super) fn start(verifier: &Verifier, logs: usize, limit: Option<u64>, low: usize) -> Self {
+        let state = State { waiting: VecDeque::new(), found: 0, limit, low, closed: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (sender, results) = mpsc::unbounded_channel();
-        let batch = if limit.is_some() { 1 } else { BATCH };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(logs);
         let thread = |_| {
             let (shared, sender, verifier) = (shared.clone(), sender.clone(), verifier.clone());
-            tokio::task::spawn_blocking(move || work(verifier, &shared, &sender, batch))
+            tokio::task::spawn_blocking(move || work(verifier, &shared, &sender))
         };
         let threads = (0..threads).map(thread).collect();
         Self { shared, results, threads, put: 0 }
@@ -57,6 +60,12 @@ impl Pool {
     /// Returns how many logs no thread has taken.
     pub(super) fn waiting(&self) -> usize {
         self.shared.lock().waiting.len()
+    }
+
+    /// Returns how much of the limit the logs verified so far leave.
+    pub(super) fn left(&self) -> usize {
+        let left = self.shared.lock().left().unwrap_or(u64::MAX);
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     /// Says that no more logs will come.
@@ -95,7 +104,14 @@ struct State {
     /// What the limit counts, in the logs verified so far.
     found: u64,
     limit: Option<u64>,
+    low: usize,
     closed: bool,
+}
+
+impl State {
+    fn left(&self) -> Option<u64> {
+        self.limit.map(|limit| limit.saturating_sub(self.found))
+    }
 }
 
 impl Shared {
@@ -109,12 +125,15 @@ impl Shared {
     }
 
     /// Takes the next log, and how much of it is wanted at most; `None` where there is nothing more to do. Calls
-    /// `idle` before it waits.
-    fn take(&self, mut idle: impl FnMut()) -> Option<(usize, Job, Option<u64>)> {
+    /// `few` where more logs should be put.
+    fn take(&self, mut few: impl FnMut()) -> Option<(usize, Job, Option<u64>)> {
         let mut state = self.lock();
+        if state.waiting.len() <= state.low && !state.closed {
+            few();
+        }
         loop {
             // What was found is in logs before the one taken now, for they are taken in order.
-            let left = state.limit.map(|limit| limit.saturating_sub(state.found));
+            let left = state.left();
             if left == Some(0) {
                 return None;
             }
@@ -124,7 +143,6 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            idle();
             state = self.changed.wait(state).unwrap_or_else(|e| e.into_inner());
         }
     }
@@ -142,27 +160,36 @@ impl Drop for Closing<'_> {
     }
 }
 
+/// Results of a thread on their way to whoever asked.
+struct Batch<'a> {
+    done: Results,
+    since: Instant,
+    sender: &'a mpsc::UnboundedSender<Results>,
+}
+
+impl Batch<'_> {
+    fn is_due(&self) -> bool {
+        self.done.len() >= BATCH || self.since.elapsed() > PATIENCE
+    }
+
+    /// Hands over what there is. Where nobody listens any more nobody wants more, and that is false.
+    fn hand_over(&mut self) -> bool {
+        self.since = Instant::now();
+        self.done.is_empty() || self.sender.send(std::mem::take(&mut self.done)).is_ok()
+    }
+}
+
 /// Verifies logs until there are no more.
-fn work(
-    mut verifier: Verifier,
-    shared: &Shared,
-    sender: &mpsc::UnboundedSender<Results>,
-    batch: usize,
-) {
+fn work(mut verifier: Verifier, shared: &Shared, sender: &mpsc::UnboundedSender<Results>) {
     let _closing = Closing(shared);
-    let mut done = Vec::new();
-    let send = |done: &mut Results| match done.is_empty() {
-        true => true,
-        // Where nobody listens any more, nobody wants more.
-        false => sender.send(std::mem::take(done)).is_ok(),
-    };
-    while let Some((number, job, left)) = shared.take(|| _ = send(&mut done)) {
+    let mut batch = Batch { done: Vec::new(), since: Instant::now(), sender };
+    while let Some((number, job, left)) = shared.take(|| _ = batch.hand_over()) {
         let outcome = verifier.log(&job, left);
         shared.lock().found += outcome.units();
-        done.push((number, outcome));
-        if done.len() >= batch && !send(&mut done) {
+        batch.done.push((number, outcome));
+        if batch.is_due() && !batch.hand_over() {
             return;
         }
     }
-    send(&mut done);
+    batch.hand_over();
 }
