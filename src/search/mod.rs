@@ -185,7 +185,9 @@ pub async fn search_asked(
     let (matcher, answer) = asked.parts();
     let matcher = matcher.context("compile the query")?;
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
-    let answer = answer.await.context("ask the full-text index")?;
+    let (answer, ready) = tokio::join!(answer, store.prepare_search());
+    let answer = answer.context("ask the full-text index")?;
+    ready?;
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;

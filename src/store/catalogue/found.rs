@@ -16,17 +16,20 @@ use crate::store::packs::PackName;
 pub(crate) type FoundJob = (JobRow, Option<Result<TraceRow, CatalogueError>>);
 
 impl Catalogue {
+    /// Makes the statements of a search ready, which takes as long as their first rows: for while the index is asked.
+    pub(crate) async fn prepare_search(&self) -> Result<(), CatalogueError> {
+        for mut sql in [jobs_and_traces(&[]), packs_and_bases(&[], &[])] {
+            sql.build().fetch_all(&self.pool).await.map_err(self.failed("read"))?;
+        }
+        self.traces_after(TraceId(i64::MAX as u64), 0).await.map(drop)
+    }
+
     /// Returns some jobs and their traces, in no order; an unknown id gives none.
     pub(crate) async fn found_jobs(&self, ids: &[JobId]) -> Result<Vec<FoundJob>, CatalogueError> {
         let failed = self.failed("read");
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(IDS_PER_STATEMENT) {
-            let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-            sql.push(JOB_COLUMNS).push(
-                ", t.job AS trace_job, t.lines AS trace_lines, t.frames AS trace_frames FROM ",
-            );
-            sql.push(JOB_TABLES).push(" WHERE j.id IN ");
-            push_ids(&mut sql, chunk.iter().map(|id| id.0));
+            let mut sql = jobs_and_traces(chunk);
             let rows = sql.build().fetch_all(&self.pool).await.map_err(&failed)?;
             for row in &rows {
                 let job = JobRow::read(row).map_err(&failed)?;
@@ -47,20 +50,8 @@ impl Catalogue {
         let failed = self.failed("read");
         let (mut names, mut places) = (Vec::new(), Vec::new());
         let steps = packs.len().max(bases.len()).div_ceil(IDS_PER_STATEMENT);
-        let part = |ids: &[u64], step: usize| -> Vec<u64> {
-            ids.iter().skip(step * IDS_PER_STATEMENT).take(IDS_PER_STATEMENT).copied().collect()
-        };
         for step in 0..steps {
-            let mut sql = QueryBuilder::<Sqlite>::new(
-                "SELECT id AS pack, name, NULL AS id, NULL AS hash, 0 AS offset, 0 AS stored_bytes, 0 AS raw_bytes \
-                 FROM packs WHERE id IN ",
-            );
-            push_ids(&mut sql, part(packs, step).into_iter());
-            sql.push(
-                " UNION ALL SELECT b.pack, p.name, b.id, b.hash, b.offset, b.stored_bytes, b.raw_bytes \
-                 FROM bases b LEFT JOIN packs p ON p.id = b.pack WHERE b.id IN ",
-            );
-            push_ids(&mut sql, part(bases, step).into_iter());
+            let mut sql = packs_and_bases(part(packs, step), part(bases, step));
             for row in sql.build().fetch_all(&self.pool).await.map_err(&failed)? {
                 let (name, base) = read_place(&row).map_err(&failed)?;
                 names.extend(name);
@@ -69,6 +60,34 @@ impl Catalogue {
         }
         Ok((names, places))
     }
+}
+
+fn jobs_and_traces(ids: &[JobId]) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT ");
+    sql.push(JOB_COLUMNS);
+    sql.push(", t.job AS trace_job, t.lines AS trace_lines, t.frames AS trace_frames FROM ");
+    sql.push(JOB_TABLES).push(" WHERE j.id IN ");
+    push_ids(&mut sql, ids.iter().map(|id| id.0));
+    sql
+}
+
+fn packs_and_bases(packs: &[u64], bases: &[u64]) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new(
+        "SELECT id AS pack, name, NULL AS id, NULL AS hash, 0 AS offset, 0 AS stored_bytes, 0 AS raw_bytes \
+         FROM packs WHERE id IN ",
+    );
+    push_ids(&mut sql, packs.iter().copied());
+    sql.push(
+        " UNION ALL SELECT b.pack, p.name, b.id, b.hash, b.offset, b.stored_bytes, b.raw_bytes \
+         FROM bases b LEFT JOIN packs p ON p.id = b.pack WHERE b.id IN ",
+    );
+    push_ids(&mut sql, bases.iter().copied());
+    sql
+}
+
+/// Returns those of a list of ids that one statement asks for.
+fn part(ids: &[u64], step: usize) -> &[u64] {
+    ids.chunks(IDS_PER_STATEMENT).nth(step).unwrap_or_default()
 }
 
 fn read_trace(
