@@ -17,6 +17,9 @@ const BATCH: usize = 16;
 /// But results wait no longer than this for one another.
 const PATIENCE: Duration = Duration::from_millis(4);
 
+/// Nor for a log of more documents than these, which may take longer.
+const SHORT: usize = 16;
+
 /// What came of some logs, each with its number.
 pub(super) type Results = Vec<(usize, Outcome)>;
 
@@ -184,6 +187,9 @@ fn work(mut verifier: Verifier, shared: &Shared, sender: &mpsc::UnboundedSender<
     let _closing = Closing(shared);
     let mut batch = Batch { done: Vec::new(), since: Instant::now(), sender };
     while let Some((number, job, left)) = shared.take(|| _ = batch.hand_over()) {
+        if job.documents.len() > SHORT {
+            batch.hand_over();
+        }
         let outcome = verifier.log(&job, left);
         shared.lock().found += outcome.units();
         batch.done.push((number, outcome));
