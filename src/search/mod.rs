@@ -185,7 +185,7 @@ pub async fn search_asked(
     let (matcher, answer) = asked.parts();
     let matcher = matcher.context("compile the query")?;
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
-    let (answer, ready) = tokio::join!(answer, store.prepare_search());
+    let (answer, ready) = tokio::join!(answer, store.catalogue().prepare_search());
     let answer = answer.context("ask the full-text index")?;
     ready?;
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;

@@ -34,7 +34,6 @@ pub(super) struct Queue<'a> {
     logs: &'a Logs,
     rest: &'a [Log],
     chunk: usize,
-    low: usize,
     max_ahead: usize,
     pool: Pool,
     /// Results that wait for one before them.
@@ -57,7 +56,6 @@ impl<'a> Queue<'a> {
             logs,
             rest: &logs.logs,
             chunk: FIRST_CHUNK,
-            low,
             max_ahead: if counted { MAX_COUNTED_AHEAD } else { MAX_AHEAD },
             pool: Pool::start(verifier, logs.logs.len(), options.limit, low),
             early: BTreeMap::new(),
@@ -95,7 +93,7 @@ impl<'a> Queue<'a> {
             let room = self.max_ahead.saturating_sub(ahead).min(self.chunk);
             // Where each of the next logs may be one that was looked for, no more of them are.
             let room = room.min(self.pool.left().max(ENOUGH));
-            if room == 0 || self.pool.waiting() > self.low {
+            if room == 0 || !self.pool.is_low() {
                 return Ok(());
             }
             let (now, later) = self.rest.split_at(room.min(self.rest.len()));

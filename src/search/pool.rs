@@ -14,10 +14,9 @@ use super::verify::{Job, Outcome, Verifier};
 
 /// Results handed over at once: each handing over wakes who waits, which takes a processor from the threads.
 const BATCH: usize = 16;
-/// But results wait no longer than this for one another.
+/// Fewer are handed over when the last time is this long ago.
 const PATIENCE: Duration = Duration::from_millis(4);
-
-/// Nor for a log of more documents than these, which may take longer.
+/// And before a log of more documents than these, which may take longer than that.
 const SHORT: usize = 16;
 
 /// What came of some logs, each with its number.
@@ -60,9 +59,9 @@ impl Pool {
         self.put
     }
 
-    /// Returns how many logs no thread has taken.
-    pub(super) fn waiting(&self) -> usize {
-        self.shared.lock().waiting.len()
+    /// Tells whether no more than `low` logs wait.
+    pub(super) fn is_low(&self) -> bool {
+        self.shared.lock().is_low()
     }
 
     /// Returns how much of the limit the logs verified so far leave.
@@ -112,6 +111,10 @@ struct State {
 }
 
 impl State {
+    fn is_low(&self) -> bool {
+        self.waiting.len() <= self.low
+    }
+
     fn left(&self) -> Option<u64> {
         self.limit.map(|limit| limit.saturating_sub(self.found))
     }
@@ -131,7 +134,7 @@ impl Shared {
     /// `few` where more logs should be put.
     fn take(&self, mut few: impl FnMut()) -> Option<(usize, Job, Option<u64>)> {
         let mut state = self.lock();
-        if state.waiting.len() <= state.low && !state.closed {
+        if state.is_low() && !state.closed {
             few();
         }
         loop {

@@ -225,11 +225,6 @@ impl Store {
         Ok(())
     }
 
-    /// Makes what a search asks the catalogue ready, while it waits for something else.
-    pub async fn prepare_search(&self) -> Result<(), StoreError> {
-        Ok(self.catalogue.prepare_search().await?)
-    }
-
     /// Returns the directory of the archive.
     pub fn root(&self) -> &Path {
         &self.root

@@ -1,4 +1,4 @@
-//! Encoders at the levels of one effort, kept so that the tables of a base are made once for many frames.
+//! What compresses at the levels of one effort, kept so that the tables of a base are made once for many frames.
 //!
 //! One with a base is enough, and takes up to 20 MB: frames are compressed in the order of their bases, so that of
 //! many bases none is met again before all others were.
@@ -36,7 +36,7 @@ pub(crate) const COMPACT: Effort = Effort {
     segment_bytes: 64 * 1024 * 1024,
 };
 
-/// Encoders by base.
+/// An encoder of what stands alone, and one of what stands against a base.
 pub(crate) struct Encoders {
     effort: Effort,
     alone: Encoder,
@@ -101,10 +101,11 @@ mod tests {
     fn an_encoder_whose_base_was_replaced_encodes_against_the_new_one() {
         let mut encoders = Encoders::new(INGEST).unwrap();
         for round in 0..3 {
-            for id in 0..5 {
+            for id in [0, 1, 1, 2, 3, 4] {
                 let content = base(id, 100 + 10_000 * id as u32);
-                encoders.set_base(id, &content).unwrap();
-                assert!(encoders.has_base(id) && !encoders.has_base(id + 1));
+                if !encoders.has_base(id) {
+                    encoders.set_base(id, &content).unwrap();
+                }
                 let stored = encoders.with_base().encode(&content[..2000]).unwrap();
                 assert!(stored.len() < 60, "round {round}, base {id}: {} bytes", stored.len());
                 let hash = *blake3::hash(&content[..2000]).as_bytes();
