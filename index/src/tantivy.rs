@@ -9,6 +9,7 @@ mod blocks;
 mod candidates;
 mod directory;
 mod error;
+mod merge;
 mod near;
 mod segment;
 #[cfg(test)]

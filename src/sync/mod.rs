@@ -136,7 +136,19 @@ async fn written<T>(
     index.reload()?;
     // A full disk explains everything else that went wrong.
     written?;
+    settle(run, index).await;
     worked
+}
+
+/// Merges parts of the index that were written since. That only saves time and space: whoever stops a sync does not
+/// wait for it, and none fails by it.
+async fn settle(run: &Run, index: &Index) {
+    tokio::select! {
+        settled = index.settle() => if let Err(e) = settled {
+            tracing::warn!("Not merged: {e}");
+        },
+        () = run.stop.cancelled() => {}
+    }
 }
 
 /// Resolves projects, walks them and fetches what they list.

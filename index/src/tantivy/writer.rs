@@ -6,7 +6,6 @@
 
 use std::fs;
 
-use ::tantivy::index::{SegmentId, SegmentMeta};
 use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use ::tantivy::schema::Field;
 use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
@@ -26,7 +25,7 @@ const SMALL_SEGMENT: u32 = 1_000;
 /// So many segments of about one size are merged into one.
 const MERGE_SEGMENTS: usize = 8;
 /// Segments of more documents are merged no more; about 25 GB of text each.
-const MAX_MERGED_DOCUMENTS: usize = 200_000;
+pub(super) const MAX_MERGED_DOCUMENTS: usize = 200_000;
 
 /// A piece of a trace, of whole lines.
 #[derive(Debug, Clone, Copy)]
@@ -43,8 +42,8 @@ pub struct Document<'t> {
 
 /// The writer of an index; there is at most one in all processes.
 pub struct Writer {
-    index: Index,
-    engine: IndexWriter,
+    pub(super) index: Index,
+    pub(super) engine: IndexWriter,
     terms: Field,
     pairs: Field,
     numbers: [Field; 3],
@@ -137,27 +136,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Merges segments into as few as may be, which is smallest: a segment has a dictionary of its
-    /// own. Waits for it. Returns whether there was anything to merge.
-    pub fn merge(&mut self) -> Result<bool, Error> {
-        let inner = &self.index.inner;
-        let groups = guard(&inner.dir, || {
-            let mut segments = inner.engine.searchable_segment_metas()?;
-            segments.sort_by_key(SegmentMeta::num_docs);
-            Ok(groups(&segments))
-        })?;
-        let mut merged = false;
-        for group in groups.into_iter().filter(|group| group.len() > 1) {
-            guard(&inner.dir, || self.engine.merge(&group).wait())?;
-            merged = true;
-        }
-        // Whoever reads a segment keeps its files.
-        self.index.reload()?;
-        guard(&inner.dir, || self.engine.garbage_collect_files().wait())?;
-        self.write_flats();
-        Ok(merged)
-    }
-
     /// Waits for merges and gives up the lock. What was not committed is lost.
     pub fn finish(self) -> Result<(), Error> {
         let Writer { index, engine, .. } = self;
@@ -166,7 +144,7 @@ impl Writer {
         Ok(())
     }
 
-    fn write_flats(&self) {
+    pub(super) fn write_flats(&self) {
         write_flats(&self.index);
     }
 }
@@ -177,24 +155,6 @@ fn short(token: &[u8]) -> Option<u64> {
     bytes.get_mut(..7)?.get_mut(..token.len())?.copy_from_slice(token);
     bytes[7] = token.len() as u8;
     Some(u64::from_le_bytes(bytes))
-}
-
-/// Puts segments together, the smallest first, to no more documents than one may have.
-fn groups(segments: &[SegmentMeta]) -> Vec<Vec<SegmentId>> {
-    let mut groups: Vec<Vec<SegmentId>> = Vec::new();
-    let mut documents = usize::MAX;
-    for segment in segments {
-        let more = segment.num_docs() as usize;
-        documents = documents.saturating_add(more);
-        match groups.last_mut() {
-            Some(group) if documents <= MAX_MERGED_DOCUMENTS => group.push(segment.id()),
-            _ => {
-                groups.push(vec![segment.id()]);
-                documents = more;
-            }
-        }
-    }
-    groups
 }
 
 /// Writes the flat dictionaries of new segments and removes those of old ones. They only save
