@@ -9,7 +9,9 @@
 
 mod frequent;
 
-use crate::text::{in_run, is_cut};
+#[cfg(any(test, fuzzing))]
+use crate::text::for_each_run;
+use crate::text::{Run, number};
 use frequent::WORDS;
 
 /// The longest word of the list.
@@ -18,7 +20,7 @@ const MAX_BYTES: usize = 8;
 const SLOTS: usize = 2048;
 /// Finds the place of a word in the list: open addressing, 0 for an empty slot, else one more than
 /// the place.
-const TABLE: [u16; SLOTS] = table();
+static TABLE: [u16; SLOTS] = table();
 
 /// The number of the first pair with a mark; below are the hashes of pairs of words.
 const MARKED: u32 = 1 << 16;
@@ -65,13 +67,14 @@ impl Frequent {
     /// Returns the entry of a run, in any case of its letters; `None` if it is not in the list.
     #[inline]
     pub(crate) fn of(run: &[u8]) -> Option<Frequent> {
-        if run.is_empty() || run.len() > MAX_BYTES {
+        if run.len() > MAX_BYTES {
             return None;
         }
-        let mut slot = slot(run);
+        let key = key(run);
+        let mut slot = slot(key);
         loop {
             let place = TABLE[slot].checked_sub(1)?;
-            if WORDS[place as usize].as_bytes().eq_ignore_ascii_case(run) {
+            if KEYS[place as usize] == key {
                 return Some(Frequent(place));
             }
             slot = (slot + 1) % SLOTS;
@@ -117,50 +120,76 @@ impl Pair {
     }
 }
 
-/// Calls `f` with each pair of the text, repeated ones repeatedly. Words of two lines are no
-/// neighbours, for no match holds both.
+/// Calls `f` with each pair of the text, repeated ones repeatedly.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn for_each_pair(text: &[u8], mut f: impl FnMut(Pair)) {
-    let mut before = None;
-    let mut at = 0;
-    while at < text.len() {
-        if !in_run(text[at]) {
-            before = before.filter(|_| text[at] != b'\n');
-            at += 1;
-            continue;
-        }
-        let len = text[at..].iter().take_while(|byte| in_run(**byte)).count();
-        let run = &text[at..at + len];
+    let mut neighbours = Neighbours::of(text);
+    for_each_run(text, |run| neighbours.next(run, &mut f));
+}
+
+/// The pairs of a text, found run by run.
+pub(crate) struct Neighbours<'t> {
+    text: &'t [u8],
+    /// The last run, where it is a frequent word, and its end.
+    before: Option<(Frequent, usize)>,
+}
+
+impl<'t> Neighbours<'t> {
+    /// Begins at the start of a text.
+    pub(crate) fn of(text: &'t [u8]) -> Self {
+        Neighbours { text, before: None }
+    }
+
+    /// Calls `f` with each pair that the next run of the text makes, repeated ones repeatedly. Words
+    /// of two lines are no neighbours, for no match holds both.
+    #[inline]
+    pub(crate) fn next(&mut self, run: Run<'t>, mut f: impl FnMut(Pair)) {
+        let before = self.before.take();
         // A run that is cut is found by its pieces, and so is not of the list.
-        let word = Frequent::of(run).filter(|_| !is_cut(run));
-        if let (Some(left), Some(right)) = (before, word) {
-            f(Pair::of(left, right));
+        let Some(word) = Frequent::of(run.bytes).filter(|_| !run.is_cut) else { return };
+        let end = run.start + run.bytes.len();
+        if let Some((left, left_end)) = before
+            && !self.text[left_end..run.start].contains(&b'\n')
+        {
+            f(Pair::of(left, word));
         }
-        let beside = [(Side::Left, at.wrapping_sub(1)), (Side::Right, at + len)];
+        let beside = [(Side::Left, run.start.wrapping_sub(1)), (Side::Right, end)];
         for (side, at) in beside {
-            let mark = |word| Pair::marked(word, side, *text.get(at)?);
-            word.and_then(mark).into_iter().for_each(&mut f);
+            let mark = self.text.get(at).and_then(|mark| Pair::marked(word, side, *mark));
+            mark.into_iter().for_each(&mut f);
         }
-        before = word;
-        at += len;
+        self.before = Some((word, end));
     }
 }
 
-/// The slot where the search for a word begins. Case does not matter.
-const fn slot(word: &[u8]) -> usize {
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut at = 0;
-    while at < word.len() {
-        hash = (hash ^ word[at].to_ascii_lowercase() as u32).wrapping_mul(0x0100_0193);
-        at += 1;
-    }
-    (hash ^ (hash >> 15)) as usize % SLOTS
+/// A word of up to eight bytes as a number in which case does not matter. The other bytes of runs
+/// stay what they are, or become what no word of the list holds.
+#[inline]
+const fn key(word: &[u8]) -> u64 {
+    number(word) | u64::from_le_bytes([b' '; MAX_BYTES])
 }
+
+/// The slot where the search for a word begins.
+const fn slot(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % SLOTS
+}
+
+/// The keys of the list.
+static KEYS: [u64; WORDS.len()] = {
+    let mut keys = [0; WORDS.len()];
+    let mut place = 0;
+    while place < WORDS.len() {
+        keys[place] = key(WORDS[place].as_bytes());
+        place += 1;
+    }
+    keys
+};
 
 const fn table() -> [u16; SLOTS] {
     let mut table = [0; SLOTS];
     let mut place = 0;
     while place < WORDS.len() {
-        let mut at = slot(WORDS[place].as_bytes());
+        let mut at = slot(KEYS[place]);
         while table[at] != 0 {
             at = (at + 1) % SLOTS;
         }
@@ -174,6 +203,7 @@ const fn table() -> [u16; SLOTS] {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
     use super::*;
+    use crate::text::{in_run, is_cut};
 
     fn pairs(text: &str) -> Vec<Pair> {
         let mut pairs = Vec::new();

@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod merge;
 mod near;
+mod seen;
 mod segment;
 #[cfg(test)]
 mod tests;

@@ -21,14 +21,19 @@ pub const FOLDING: &[u8] = &[0x02];
 /// The UTF-8 of the two characters which [`FOLDING`] stands for.
 pub(crate) const FOLDING_CHARS: [&[u8]; 2] = ["\u{17f}".as_bytes(), "\u{212a}".as_bytes()];
 
-/// What a byte is in a run: 0 if it separates runs, 2 for a digit, 1 for the rest.
+/// The bit of a digit in its class.
+const DIGIT: u8 = 2;
+/// The bit of a byte beyond ASCII in its class.
+const WIDE: u8 = 4;
+/// What a byte is in a run: 0 if it separates runs, else bits.
 const CLASS: [u8; 256] = {
     let mut class = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         class[byte] = match byte as u8 {
-            b'0'..=b'9' => 2,
-            b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80..=0xff => 1,
+            b'0'..=b'9' => DIGIT,
+            b'A'..=b'Z' | b'a'..=b'z' | b'_' => 1,
+            0x80..=0xff => WIDE,
             _ => 0,
         };
         byte += 1;
@@ -46,42 +51,81 @@ pub(crate) fn is_cut(run: &[u8]) -> bool {
     run.len() > MAX_WORD || (run.len() > PIECE && run.iter().any(u8::is_ascii_digit))
 }
 
-/// Calls `f` with each token of the text, repeated ones repeatedly.
-pub fn for_each_token(text: &[u8], mut f: impl FnMut(&[u8])) {
+/// A run of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run<'t> {
+    /// Where in the text it begins.
+    pub(crate) start: usize,
+    /// Its bytes.
+    pub(crate) bytes: &'t [u8],
+    /// Whether it is cut into pieces.
+    pub(crate) is_cut: bool,
+}
+
+impl Run<'_> {
+    /// Calls `f` with each token of the run.
+    #[inline]
+    pub(crate) fn for_each_token(&self, mut f: impl FnMut(&[u8])) {
+        if !self.is_cut {
+            return f(self.bytes);
+        }
+        let mut token = [MARK; PIECE + 1];
+        for piece in self.bytes.chunks(PIECE) {
+            token[1..=piece.len()].copy_from_slice(piece);
+            f(&token[..=piece.len()]);
+        }
+    }
+}
+
+/// Calls `f` with each run of the text, in order. Returns whether some run has bytes beyond ASCII.
+#[inline]
+pub(crate) fn for_each_run<'t>(text: &'t [u8], mut f: impl FnMut(Run<'t>)) -> bool {
     let mut at = 0;
-    let mut wide = false;
+    let mut wide = 0;
     while at < text.len() {
-        let mut seen = CLASS[text[at] as usize];
-        if seen == 0 {
+        let mut class = CLASS[text[at] as usize];
+        if class == 0 {
             at += 1;
             continue;
         }
         let start = at;
         let mut any = 0;
-        while seen != 0 {
-            any |= seen;
-            wide |= text[at] >= 0x80;
+        while class != 0 {
+            any |= class;
             at += 1;
-            seen = text.get(at).map_or(0, |byte| CLASS[*byte as usize]);
+            class = text.get(at).map_or(0, |byte| CLASS[*byte as usize]);
         }
-        let run = &text[start..at];
-        if run.len() > MAX_WORD || (run.len() > PIECE && any & 2 != 0) {
-            for_each_piece(run, &mut f);
-        } else {
-            f(run);
-        }
+        wide |= any;
+        let bytes = &text[start..at];
+        let is_cut = bytes.len() > MAX_WORD || (bytes.len() > PIECE && any & DIGIT != 0);
+        f(Run { start, bytes, is_cut });
     }
-    if wide && FOLDING_CHARS.iter().any(|c| memchr::memmem::find(text, c).is_some()) {
+    wide & WIDE != 0
+}
+
+/// Calls `f` with the token of a text that some characters beyond ASCII have, where it holds one.
+pub(crate) fn for_folding(text: &[u8], f: impl FnOnce(&[u8])) {
+    if FOLDING_CHARS.iter().any(|c| memchr::memmem::find(text, c).is_some()) {
         f(FOLDING);
     }
 }
 
-fn for_each_piece(run: &[u8], f: &mut impl FnMut(&[u8])) {
-    let mut token = [MARK; PIECE + 1];
-    for piece in run.chunks(PIECE) {
-        token[1..=piece.len()].copy_from_slice(piece);
-        f(&token[..=piece.len()]);
+/// Calls `f` with each token of the text, repeated ones repeatedly.
+pub fn for_each_token(text: &[u8], mut f: impl FnMut(&[u8])) {
+    if for_each_run(text, |run| run.for_each_token(&mut f)) {
+        for_folding(text, f);
     }
+}
+
+/// Returns up to eight bytes as a number, the first byte lowest, filled up with zeros.
+#[inline]
+pub(crate) const fn number(bytes: &[u8]) -> u64 {
+    let (mut number, mut at) = (0, 0);
+    while at < bytes.len() {
+        number |= (bytes[at] as u64) << (8 * at);
+        at += 1;
+    }
+    number
 }
 
 #[cfg(test)]

@@ -58,8 +58,7 @@ impl Index {
 
     /// Returns the segments, the smallest first.
     fn segments(&self) -> Result<Vec<SegmentMeta>, Error> {
-        let mut segments =
-            guard(&self.inner.dir, || self.inner.engine.searchable_segment_metas())?;
+        let mut segments = guard(&self.inner.dir, || self.inner.engine.searchable_segment_metas())?;
         segments.sort_by_key(SegmentMeta::num_docs);
         Ok(segments)
     }

@@ -9,13 +9,13 @@ use std::fs;
 use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use ::tantivy::schema::Field;
 use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
-use foldhash::HashSet;
 
 use super::error::{Error, guard};
+use super::seen::Seen;
 use super::{Index, segment_name};
-use crate::pairs::{PAIRS, for_each_pair};
+use crate::pairs::{Neighbours, PAIRS};
 use crate::terms::{FOLDER, Flat};
-use crate::text::for_each_token;
+use crate::text::{for_each_run, for_folding};
 
 /// Memory for documents not yet in a segment; when it is full a segment is written. Not measured
 /// against other values.
@@ -47,9 +47,7 @@ pub struct Writer {
     terms: Field,
     pairs: Field,
     numbers: [Field; 3],
-    /// The tokens of one document, kept for its memory: the short ones, which are most, as numbers.
-    seen_short: HashSet<u64>,
-    seen: HashSet<Vec<u8>>,
+    seen: Seen,
     /// The pairs of one document, a bit for each that there can be.
     seen_pairs: Vec<u64>,
 }
@@ -86,8 +84,7 @@ impl Writer {
                     schema.get_field("trace")?,
                     schema.get_field("frame")?,
                 ],
-                seen_short: HashSet::default(),
-                seen: HashSet::default(),
+                seen: Seen::new(),
                 seen_pairs: vec![0; PAIRS.div_ceil(64)],
             })
         })
@@ -96,25 +93,26 @@ impl Writer {
     /// Adds a document. It may wait for the indexing thread.
     pub fn add(&mut self, document: Document<'_>) -> Result<(), Error> {
         self.seen.clear();
-        self.seen_short.clear();
-        let mut engine_document = TantivyDocument::default();
-        for_each_token(document.text, |token| {
-            let new = match short(token) {
-                Some(number) => self.seen_short.insert(number),
-                None => !self.seen.contains(token) && self.seen.insert(token.to_vec()),
-            };
-            if new {
-                engine_document.add_bytes(self.terms, token);
-            }
-        });
         self.seen_pairs.fill(0);
-        for_each_pair(document.text, |pair| {
-            let (word, bit) = (pair.number() / 64, 1 << (pair.number() % 64));
-            if self.seen_pairs[word] & bit == 0 {
-                self.seen_pairs[word] |= bit;
-                engine_document.add_bytes(self.pairs, &pair.term());
-            }
+        let mut engine_document = TantivyDocument::default();
+        let mut neighbours = Neighbours::of(document.text);
+        let is_wide = for_each_run(document.text, |run| {
+            run.for_each_token(|token| {
+                if self.seen.insert(token) {
+                    engine_document.add_bytes(self.terms, token);
+                }
+            });
+            neighbours.next(run, |pair| {
+                let (word, bit) = (pair.number() / 64, 1 << (pair.number() % 64));
+                if self.seen_pairs[word] & bit == 0 {
+                    self.seen_pairs[word] |= bit;
+                    engine_document.add_bytes(self.pairs, &pair.term());
+                }
+            });
         });
+        if is_wide {
+            for_folding(document.text, |token| engine_document.add_bytes(self.terms, token));
+        }
         let values = [document.job, document.trace, u64::from(document.frame)];
         for (field, value) in self.numbers.iter().zip(values) {
             engine_document.add_u64(*field, value);
@@ -147,14 +145,6 @@ impl Writer {
     pub(super) fn write_flats(&self) {
         write_flats(&self.index);
     }
-}
-
-/// Returns a token of up to seven bytes as a number that no other token has.
-fn short(token: &[u8]) -> Option<u64> {
-    let mut bytes = [0; 8];
-    bytes.get_mut(..7)?.get_mut(..token.len())?.copy_from_slice(token);
-    bytes[7] = token.len() as u8;
-    Some(u64::from_le_bytes(bytes))
 }
 
 /// Writes the flat dictionaries of new segments and removes those of old ones. They only save
@@ -194,18 +184,5 @@ fn remove_others(index: &Index, live: &[String]) {
             // One that stays only takes space until the next commit.
             let _ = fs::remove_file(path);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short;
-
-    #[test]
-    fn short_tokens_differ_as_numbers() {
-        let tokens: [&[u8]; 7] = [b"", b"\0", b"\0\0", b"a", b"a\0", b"abcdefg", b"abcdefh"];
-        let numbers: std::collections::HashSet<_> = tokens.map(short).into_iter().collect();
-        assert!(numbers.len() == tokens.len() && !numbers.contains(&None));
-        assert_eq!(short(b"abcdefgh"), None);
     }
 }

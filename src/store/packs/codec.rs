@@ -149,6 +149,7 @@ impl Encoder {
             CParameter::CompressionLevel(level),
             CParameter::ChecksumFlag(true),
             CParameter::ContentSizeFlag(true),
+            CParameter::ForceAttachDict(zstd_safe::DictAttachPref::ForceAttach),
         ] {
             context.set_parameter(parameter).map_err(error)?;
         }

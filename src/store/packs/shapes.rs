@@ -15,7 +15,7 @@ const MAX_LINE_BYTES: usize = 512;
 const MAX_SKETCH: usize = 1024;
 /// A word of so many letters, all of them hexadecimal digits, is taken for a piece of an id. Of UUIDs one in sixteen
 /// has such a piece, which would be a new shape each time; of words there are few.
-const MIN_HEX_WORD: u32 = 4;
+const MIN_HEX_WORD: usize = 4;
 const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A map whose keys are shapes, which are hashes already.
@@ -39,30 +39,24 @@ impl Hasher for ShapeHasher {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Mark,
-    Letter,
-    HexLetter,
-    Digit,
-    End,
-}
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Mark; 256];
+/// What a byte is in a word: 0 where it is in none, else a bit.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'0'..=b'9' => Class::Digit,
-            b'a'..=b'f' | b'A'..=b'F' => Class::HexLetter,
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Class::Letter,
-            b'\n' | b'\r' => Class::End,
-            _ => Class::Mark,
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => LETTER,
+            _ => 0,
         };
         byte += 1;
     }
     classes
 };
+const DIGIT: u8 = 1;
+const HEX_LETTER: u8 = 2;
+const LETTER: u8 = 4;
 
 /// The different line shapes of a text, by number, each with the length of the line that first had it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,48 +66,31 @@ impl Shapes {
     /// Finds the shapes of `text`.
     pub(crate) fn of(text: &[u8]) -> Self {
         let mut found = Vec::with_capacity(text.len() / 64);
-        let (mut line, mut word, mut has_digit, mut last, mut bytes) = (0u64, 0u64, false, 0u8, 0);
-        let (mut hex_letters, mut is_word) = (0, false);
-        for byte in text.iter().copied() {
-            bytes += 1;
-            let class = CLASSES[usize::from(byte)];
-            match class {
-                Class::Letter => {
-                    word = (word ^ u64::from(byte)).wrapping_mul(PRIME);
-                    is_word = true;
-                    continue;
-                }
-                Class::HexLetter => {
-                    word = (word ^ u64::from(byte)).wrapping_mul(PRIME);
-                    hex_letters += 1;
-                    continue;
-                }
-                Class::Digit => {
-                    has_digit = true;
-                    last = 0;
-                    continue;
-                }
-                Class::Mark | Class::End => {}
+        let (mut line, mut start, mut last) = (0u64, 0, 0u8);
+        let mut at = 0;
+        while let Some(byte) = text.get(at).copied() {
+            if CLASSES[usize::from(byte)] != 0 {
+                let (word, class) = word_at(&text[at..]);
+                let is_id = class & DIGIT != 0 || class == HEX_LETTER && word.len() >= MIN_HEX_WORD;
+                line = mixed(line, if is_id { 1 } else { hash(word) });
+                at += word.len();
+                last = 0;
+                continue;
             }
-            if has_digit || word != 0 {
-                let is_id = has_digit || !is_word && hex_letters >= MIN_HEX_WORD;
-                line = (line.rotate_left(23) ^ if is_id { 1 } else { word }).wrapping_mul(PRIME);
-                (word, has_digit, last) = (0, false, 0);
-                (hex_letters, is_word) = (0, false);
-            }
-            if class == Class::End || bytes as usize >= MAX_LINE_BYTES {
+            at += 1;
+            if byte == b'\n' || byte == b'\r' || at - start >= MAX_LINE_BYTES {
                 if line != 0 {
-                    found.push(((line >> 32) as u32, bytes));
+                    found.push(((line >> 32) as u32, (at - start) as u32));
                 }
-                (line, last, bytes) = (0, 0, 0);
+                (line, start, last) = (0, at, 0);
             } else if byte != last {
                 // A run of one mark counts once: columns are padded by what stands in them.
-                line = (line.rotate_left(23) ^ u64::from(byte)).wrapping_mul(PRIME);
+                line = mixed(line, u64::from(byte));
                 last = byte;
             }
         }
-        if line != 0 || word != 0 {
-            found.push((((line ^ word).wrapping_mul(PRIME) >> 32) as u32, bytes));
+        if line != 0 {
+            found.push(((line >> 32) as u32, (at - start) as u32));
         }
         Self::sorted(found)
     }
@@ -143,6 +120,29 @@ impl Shapes {
         }
         if all == 0 { 1.0 } else { of as f64 / all as f64 }
     }
+}
+
+/// Returns the word that a text begins with, and the classes of its bytes.
+fn word_at(text: &[u8]) -> (&[u8], u8) {
+    let (mut len, mut class) = (0, 0);
+    while let Some(more) = text.get(len).map(|byte| CLASSES[usize::from(*byte)]).filter(|c| *c != 0)
+    {
+        class |= more;
+        len += 1;
+    }
+    (&text[..len], class)
+}
+
+fn mixed(line: u64, part: u64) -> u64 {
+    (line.rotate_left(23) ^ part).wrapping_mul(PRIME)
+}
+
+fn hash(word: &[u8]) -> u64 {
+    let (eights, rest) = word.as_chunks::<8>();
+    let whole =
+        eights.iter().fold(word.len() as u64, |h, eight| mixed(h, u64::from_le_bytes(*eight)));
+    let rest = rest.iter().rev().fold(0, |rest, byte| rest << 8 | u64::from(*byte));
+    mixed(whole, rest)
 }
 
 /// The smallest shapes of a base. By them one tells what part of a text has shapes of the base.
