@@ -1,4 +1,5 @@
-//! The artifacts archive of a job: parts of it by Range, and all of it, resumed where a connection breaks.
+//! The artifacts archive of a job: parts of it by Range, and all of it, resumed where a connection breaks or an earlier
+//! download ended.
 //!
 //! Owns the requests and the judging of their answers. Knows nothing of what an archive holds. GitLab sends the file
 //! itself or redirects to a signed address of an object storage, which gets no token and is asked again directly while
@@ -6,6 +7,7 @@
 //!
 //! Sources: <https://docs.gitlab.com/api/job_artifacts/#download-job-artifacts-by-job-id>, RFC 9110 section 14.
 
+use std::io;
 use std::ops::Range;
 
 use reqwest::Response;
@@ -42,6 +44,34 @@ pub struct Piece {
     pub bytes: Vec<u8>,
 }
 
+/// What an earlier download left of an archive.
+#[derive(Debug)]
+pub struct Left {
+    /// How many bytes of it, from the first.
+    pub bytes: u64,
+    /// What hashed these.
+    pub hasher: blake3::Hasher,
+    /// What told the archive from another one, as [`ArchiveSink::is_of`] was told.
+    pub validator: String,
+}
+
+/// Takes in an archive, and may have the first part of it.
+pub trait ArchiveSink: TraceSink {
+    /// Returns what an earlier download left, if anything; what is written next goes behind it.
+    fn left(&mut self) -> Option<Left> {
+        None
+    }
+
+    /// Learns what tells the archive from another one, before bytes of it come; `None` where the server does not say.
+    ///
+    /// # Errors
+    ///
+    /// Ends the download.
+    fn is_of(&mut self, _validator: Option<&str>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The artifacts archive of a job on its server.
 pub struct RemoteArchive {
     client: Client,
@@ -75,6 +105,24 @@ struct Got {
     hasher: blake3::Hasher,
     /// What tells whether the file is still the same, if the server gave it.
     validator: Option<HeaderValue>,
+}
+
+impl Got {
+    fn nothing() -> Self {
+        Self { bytes: 0, hasher: blake3::Hasher::new(), validator: None }
+    }
+
+    /// Returns how far an earlier download came. Nothing where
+    /// that is all of it, for then the server would not say whether it is still the same.
+    fn of(left: Left, announced: Option<u64>) -> Option<Self> {
+        let validator = HeaderValue::from_str(&left.validator).ok()?;
+        let is_part = left.bytes > 0 && announced.is_none_or(|all| left.bytes < all);
+        is_part.then_some(Self {
+            bytes: left.bytes,
+            hasher: left.hasher,
+            validator: Some(validator),
+        })
+    }
 }
 
 impl RemoteArchive {
@@ -161,21 +209,28 @@ impl RemoteArchive {
         Ok(Piece { at: range.start, total, bytes })
     }
 
-    /// Fetches all of it into `sink`, at most `limit` bytes. A broken connection is taken up where it broke.
+    /// Fetches all of it into `sink`, at most `limit` bytes. A broken connection is taken up where it broke, an earlier
+    /// download where it ended.
     ///
     /// # Errors
     ///
     /// [`Error::TooLarge`], before anything is fetched where the length is known; else as [`RemoteArchive::tail`].
     pub async fn download(
         &mut self,
-        sink: &mut dyn TraceSink,
+        sink: &mut dyn ArchiveSink,
         limit: u64,
     ) -> Result<TraceHead, Error> {
         let http = self.client.http.clone();
         let mut tries = Tries::new();
-        let mut got = Got { bytes: 0, hasher: blake3::Hasher::new(), validator: None };
         let (mut resumes, mut doubts) = (0, 0);
-        sink.start().map_err(Error::Io)?;
+        let left = sink.left().and_then(|left| Got::of(left, self.announced));
+        let mut got = match left {
+            Some(got) => got,
+            None => {
+                sink.start().map_err(Error::Io)?;
+                Got::nothing()
+            }
+        };
         loop {
             let before = got.bytes;
             let error = match self.go_on(&http, sink, &mut got, limit).await {
@@ -198,7 +253,7 @@ impl RemoteArchive {
     async fn go_on(
         &mut self,
         http: &Http,
-        sink: &mut dyn TraceSink,
+        sink: &mut dyn ArchiveSink,
         got: &mut Got,
         limit: u64,
     ) -> Result<(), Error> {
@@ -219,7 +274,7 @@ impl RemoteArchive {
             _ => {
                 // It has no parts, or the file is another by now: from the beginning.
                 sink.start().map_err(Error::Io)?;
-                *got = Got { bytes: 0, hasher: blake3::Hasher::new(), validator: None };
+                *got = Got::nothing();
                 response.content_length()
             }
         };
@@ -230,6 +285,8 @@ impl RemoteArchive {
             }
         }
         got.validator = validator(&response);
+        let told = got.validator.as_ref().and_then(|validator| validator.to_str().ok());
+        sink.is_of(told).map_err(Error::Io)?;
         loop {
             let chunk = response.chunk().await;
             let Some(chunk) = chunk.map_err(|error| Error::network(url.clone(), error))? else {

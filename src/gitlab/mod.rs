@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use artifacts::{Piece, RemoteArchive};
+pub use artifacts::{ArchiveSink, Left, Piece, RemoteArchive};
 pub use counts::Stats;
 pub use error::Error;
 pub use jobs::{JobVariable, Played, Scope};

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::packs::disk::Disk;
@@ -20,6 +20,10 @@ pub(super) const MARKER: &str = "jobvault.json";
 /// The marker of an archive being created, before it has its name.
 const NEW_MARKER: &str = "jobvault.json.new";
 const FOLDERS: [&str; 2] = ["packs", "tmp"];
+/// The folder within `tmp` of downloads that the next writer may go on with.
+pub(super) const PARTS: &str = "parts";
+/// A download that was not gone on with for so long is dropped: what it was of is gone, or is not wanted any more.
+const MAX_PART_AGE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What stands in the file that marks a directory as an archive.
 #[derive(Debug, Serialize, Deserialize)]
@@ -127,14 +131,34 @@ pub(super) fn check_marker(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what a writer left when it was killed; nothing there was ever referred to.
-pub(super) fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
+/// Removes what a writer left when it was killed; nothing there was ever referred to. Downloads that the next writer may
+/// go on with stay for a while.
+pub(super) fn remove_leftovers(tmp: &Path, now: Timestamp) -> Result<(), StoreError> {
     fs::DirBuilder::new().mode(0o700).recursive(true).create(tmp).map_err(io("create", tmp))?;
     for entry in fs::read_dir(tmp).map_err(io("list", tmp))? {
         let path = entry.map_err(io("list", tmp))?.path();
+        if path.ends_with(PARTS) && path.is_dir() {
+            remove_old(&path, now)?;
+            continue;
+        }
         let removed =
             if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(io("remove", &path))?;
     }
+    Ok(())
+}
+
+/// Removes downloads that nobody went on with.
+fn remove_old(parts: &Path, now: Timestamp) -> Result<(), StoreError> {
+    for entry in fs::read_dir(parts).map_err(io("list", parts))? {
+        let path = entry.map_err(io("list", parts))?.path();
+        let changed = fs::metadata(&path).and_then(|meta| meta.modified());
+        let changed = changed.ok().and_then(|at| Timestamp::try_from(at).ok());
+        if changed.is_none_or(|at| now.duration_since(at) > MAX_PART_AGE) {
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+        }
+    }
+    // It stays where something is in it.
+    let _ = fs::remove_dir(parts);
     Ok(())
 }

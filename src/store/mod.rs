@@ -31,7 +31,7 @@ pub use batch::{Batch, Committed, Identity, NewArtifacts, NewFrame, NewState, Re
 pub use blob::BlobReader;
 use catalogue::Access;
 pub use catalogue::{Catalogue, CatalogueError, Frame, JobRow, TraceId, TraceRow};
-use marker::{FORMAT, check_marker, create, is_new, remove_leftovers};
+use marker::{FORMAT, PARTS, check_marker, create, is_new, remove_leftovers};
 use packs::codec::Base;
 use packs::format::{FormatError, MAX_LEDGER_BYTES};
 pub use packs::{PackError, PackName, Packs};
@@ -164,7 +164,7 @@ impl Store {
         }
         check_marker(root)?;
         let lock = lock::Lock::take(root, purpose, now)?;
-        remove_leftovers(&root.join("tmp"))?;
+        remove_leftovers(&root.join("tmp"), now)?;
         Self::assemble(root, Access::Write, Some(lock)).await
     }
 
@@ -243,6 +243,11 @@ impl Store {
     /// Returns the folder for temporary files, on the same file system as the packs.
     pub fn tmp_dir(&self) -> PathBuf {
         self.root.join("tmp")
+    }
+
+    /// Returns the folder for downloads that the next writer goes on with. It may be missing.
+    pub fn parts_dir(&self) -> PathBuf {
+        self.tmp_dir().join(PARTS)
     }
 
     /// Returns the catalogue, for reading.

@@ -117,7 +117,7 @@ pub async fn build(
 ) -> Result<Rebuilding, StoreError> {
     check_marker(root)?;
     let lock = lock::Lock::take(root, "jobvault rebuild", now)?;
-    remove_leftovers(&root.join("tmp"))?;
+    remove_leftovers(&root.join("tmp"), now)?;
     let path = root.join("tmp").join("catalogue.sqlite");
     let store = Store {
         root: root.to_owned(),

@@ -138,6 +138,72 @@ async fn a_broken_download_goes_on_where_it_broke_and_equal_archives_are_stored_
     assert!(stats.stored_bytes < 4 << 20, "{} bytes for both", stats.stored_bytes);
 }
 
+/// An archive of 40 MB.
+fn huge(seed: &[u8]) -> Vec<u8> {
+    let mut noise = vec![0; 40 << 20];
+    blake3::Hasher::new().update(seed).finalize_xof().fill(&mut noise);
+    zip(&[Member { deflate: false, ..Member::new("app.bin", noise) }])
+}
+
+/// Lets the next download of an archive end for good shortly before its end.
+fn break_off(server: &FakeGitLab, storage: &FakeGitLab) {
+    storage.on("storage", 1, Fault::Cut(0.9));
+    // The first of the tries got further, so that they are counted anew.
+    let tries = crate::util::archive::client_options(server).retries.max_attempts - 1;
+    storage.on("storage", tries as usize, Fault::Gone);
+}
+
+/// Syncs a job whose archive does not come to its end.
+async fn broken_off(archive: &Archive) -> (FakeGitLab, FakeGitLab) {
+    let (server, storage) = with_storage(server_with(1).archive(PROJECT, 1, huge(b"one")));
+    break_off(&server, &storage);
+    let stats = archive.sync(&server, "7").await.unwrap();
+    assert_eq!(stats.failed.len(), 1, "{:?}", stats.failed);
+    (server, storage)
+}
+
+#[tokio::test]
+async fn a_large_download_goes_on_where_the_last_run_ended() {
+    let archive = wanting(all);
+    let (server, storage) = broken_off(&archive).await;
+    storage.forget();
+    archive.sync(&server, "7").await.unwrap();
+    let seen = storage.seen();
+    let range = seen[0].request.header("range").unwrap_or_default().to_owned();
+    let from: u64 = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+    assert!((32 << 20..36 << 20).contains(&from), "{range}");
+    assert_eq!((seen.len(), seen[0].status), (1, 206));
+    let row = row(&archive, 1).await;
+    assert_eq!(row.state, ArtifactState::Kept);
+    let store = archive.store().await;
+    assert!(kept(&store, row.archive.unwrap()).await == huge(b"one"));
+    assert_eq!(std::fs::read_dir(store.tmp_dir()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_download_is_dropped_where_it_does_not_fit() {
+    let archive = wanting(all);
+    let (server, storage) = broken_off(&archive).await;
+    let part = |end| archive.path().join("tmp/parts").join(format!("{PROJECT}-1.{end}"));
+    // Bytes that a power cut left of what was never synced.
+    let mut left = std::fs::read(part("part")).unwrap();
+    left[1 << 20] ^= 1;
+    std::fs::write(part("part"), left).unwrap();
+    storage.forget();
+    break_off(&server, &storage);
+    archive.sync(&server, "7").await.unwrap();
+    assert_eq!(storage.seen()[0].request.header("range"), None, "from the beginning");
+    // Another archive of the same length under the same name.
+    storage.data(|data| data.job_mut(PROJECT, 1).archive = Some(huge(b"other")));
+    storage.forget();
+    archive.sync(&server, "7").await.unwrap();
+    let seen = storage.seen();
+    assert!(seen[0].request.header("if-range").is_some() && seen[0].status == 200);
+    let row = row(&archive, 1).await;
+    assert_eq!(row.state, ArtifactState::Kept);
+    assert!(kept(&archive.store().await, row.archive.unwrap()).await == huge(b"other"));
+}
+
 #[tokio::test]
 async fn a_storage_whose_signature_expired_is_asked_for_anew() {
     let (server, storage) = with_storage(server_with(1).archive(PROJECT, 1, large(1)));

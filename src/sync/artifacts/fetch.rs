@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Fetched;
 use super::outcome::{Outcome, missing};
+use super::part::{self, Part};
 use super::source::{MemberFault, Source, SourceError, list};
 use crate::artifact::{self, Checked, is_report};
 use crate::gitlab::{self, RemoteArchive};
@@ -73,7 +74,7 @@ impl Run {
         let limit = self.options.artifact_limit;
         let too_large = job.row.bytes.is_some_and(|bytes| bytes > limit);
         if mode == ArtifactMode::All && !too_large {
-            return self.get_all(remote, limit, got).await;
+            return self.get_all(remote, job, limit, got).await;
         }
         let with_reports = mode >= ArtifactMode::Reports;
         let (mut source, listing) = match list(remote, with_reports).await {
@@ -82,7 +83,7 @@ impl Run {
             {
                 let mut spool = Spool::new(&self.store.tmp_dir());
                 remote.download(&mut spool, MAX_FALLBACK_BYTES).await?;
-                let listing = artifact::read(spool.anywhere())?;
+                let listing = artifact::read(&mut spool)?;
                 (Source::Whole(spool), listing)
             }
             listed => listed?,
@@ -106,15 +107,24 @@ impl Run {
     async fn get_all(
         &self,
         remote: &mut RemoteArchive,
+        job: &ArtifactToFetch,
         limit: u64,
         got: &mut Got,
     ) -> Result<Outcome, SourceError> {
         let mode = ArtifactMode::All;
-        let mut spool = Spool::new(&self.store.tmp_dir());
-        remote.download(&mut spool, limit).await?;
+        let mut spool = match job.row.bytes {
+            Some(bytes) if bytes >= part::MIN_BYTES => {
+                self.download_large(remote, job, limit).await?
+            }
+            _ => {
+                let mut spool = Spool::new(&self.store.tmp_dir());
+                remote.download(&mut spool, limit).await?;
+                spool
+            }
+        };
         let checking = tokio::task::spawn_blocking(move || {
-            let listing = artifact::read(spool.anywhere()).map(|mut listing| {
-                let checked = artifact::check(spool.anywhere(), &mut listing);
+            let listing = artifact::read(&mut spool).map(|mut listing| {
+                let checked = artifact::check(&mut spool, &mut listing);
                 (listing, checked)
             });
             (spool, listing)
@@ -139,6 +149,31 @@ impl Run {
                 Outcome::settled(ArtifactState::Damaged, reason, mode)
             }
         })
+    }
+
+    /// Fetches an archive into a file that the next run goes on with, should this one not come to its end.
+    async fn download_large(
+        &self,
+        remote: &mut RemoteArchive,
+        job: &ArtifactToFetch,
+        limit: u64,
+    ) -> Result<Spool, gitlab::Error> {
+        let (dir, project, id) = (self.store.parts_dir(), job.project, job.row.job);
+        let opening = tokio::task::spawn_blocking(move || Part::open(&dir, project, id));
+        let opened = opening.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        let mut part = opened.map_err(gitlab::Error::Io)?;
+        match remote.download(&mut part, limit).await {
+            Ok(_) => Ok(part.into_spool()),
+            Err(error) => {
+                use gitlab::Error::{Spent, Unauthorized};
+                let may_go_on =
+                    error.is_transient() || matches!(error, Spent { .. } | Unauthorized { .. });
+                if !may_go_on {
+                    part.remove();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Reads the reports out of an archive; those that are no good are left out and named.

@@ -6,6 +6,7 @@
 mod counts;
 mod fetch;
 mod outcome;
+mod part;
 mod source;
 
 use std::sync::Arc;

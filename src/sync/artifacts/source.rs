@@ -79,9 +79,7 @@ impl Source {
     ) -> Result<Vec<u8>, MemberFault> {
         let mut content = Vec::new();
         let result = match self {
-            Self::Whole(spool) => {
-                artifact::extract(spool.anywhere(), 0, entry, limit, &mut content)
-            }
+            Self::Whole(spool) => artifact::extract(spool, 0, entry, limit, &mut content),
             Self::Parts { at, bytes } if entry.offset >= *at => {
                 artifact::extract(&mut Cursor::new(bytes), *at, entry, limit, &mut content)
             }
