@@ -185,9 +185,17 @@ pub async fn search_asked(
     let (matcher, answer) = asked.parts();
     let matcher = matcher.context("compile the query")?;
     let allowed = Allowed::of(store, query, &options.jobs, now).await?;
-    let (answer, ready) = tokio::join!(answer, store.catalogue().prepare_search());
+    let mut answer = std::pin::pin!(answer);
+    let answer = tokio::select! {
+        biased;
+        // What is not made ready by now is as soon made so when it is needed.
+        answer = &mut answer => answer,
+        ready = store.catalogue().prepare_search() => {
+            ready?;
+            answer.await
+        }
+    };
     let answer = answer.context("ask the full-text index")?;
-    ready?;
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;

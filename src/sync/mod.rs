@@ -144,10 +144,11 @@ async fn written<T>(
 /// wait for it, and none fails by it.
 async fn settle(run: &Run, index: &Index) {
     tokio::select! {
+        biased;
+        () = run.stop.cancelled() => {}
         settled = index.settle() => if let Err(e) = settled {
             tracing::warn!("Not merged: {e}");
         },
-        () = run.stop.cancelled() => {}
     }
 }
 
