@@ -27,5 +27,5 @@ pub mod text;
 pub use matcher::Matcher;
 pub use plan::describe;
 pub use query::{Case, Expr, Filter, Maybe, Pattern, Query, QueryError, Term};
-pub use tantivy::{Candidate, Candidates, Document, Error, Index, TermStats, Writer};
+pub use tantivy::{Candidate, Candidates, Document, Error, Index, Reading, TermStats, Writer};
 pub use tantivy::{Near, Spelling, makes_errors_of_panics};

@@ -27,7 +27,7 @@ use ::tantivy::directory::MmapDirectory;
 use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
 use ::tantivy::{Directory, IndexMeta, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
 
-pub use candidates::{Candidate, Candidates, TermStats};
+pub use candidates::{Candidate, Candidates, Reading, TermStats};
 pub use error::{Error, makes_errors_of_panics};
 pub use near::{Near, Spelling};
 pub use writer::{Document, Writer};

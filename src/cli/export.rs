@@ -177,8 +177,8 @@ async fn found(
     if limit == Some(0) {
         return Ok(jobs);
     }
-    let asked = Asked::open(context.index_dir(), query.clone());
     let options = Options { detail: Detail::Count, ..Options::default() };
+    let asked = Asked::open(context.index_dir(), query.clone(), &options);
     let take = |found: Found| {
         let job = match &found {
             Found::Hits { job, .. } | Found::Count { job, .. } | Found::Job(job) => job.id,

@@ -198,7 +198,7 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
     let opening = context.opening_for_search();
     // Lets it begin, so that SQLite's thread, the index's and this one work at once.
     tokio::task::yield_now().await;
-    let asked = Asked::open(context.index_dir(), query.clone());
+    let asked = Asked::open(context.index_dir(), query.clone(), &options);
     let store = opening.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
     archive::find_jobs(&store, &named).await?;
     let summary = show(&args, &query, &options, &store, asked, &mut context).await?;

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobvault_index::{Candidates, Error, Index, Matcher, Query, matcher};
+use jobvault_index::{Candidates, Error, Index, Matcher, Query, Reading, matcher};
+
+use super::Options;
 use tokio::task::JoinHandle;
 
 /// A query that the index is looking up.
@@ -26,15 +28,15 @@ pub(super) struct Answer {
 
 impl Asked {
     /// Opens the index of an archive and looks a query up.
-    pub fn open(dir: PathBuf, query: Query) -> Self {
-        let matcher = query.clone();
-        Self::start(&matcher, move || answer(&Index::open(&dir)?, &query))
+    pub fn open(dir: PathBuf, query: Query, options: &Options) -> Self {
+        let (matcher, reading) = (query.clone(), options.reading(&query));
+        Self::start(&matcher, move || answer(&Index::open(&dir)?, &query, reading))
     }
 
     /// Looks a query up in an open index.
-    pub fn of(index: Index, query: Query) -> Self {
-        let matcher = query.clone();
-        Self::start(&matcher, move || answer(&index, &query))
+    pub fn of(index: Index, query: Query, options: &Options) -> Self {
+        let (matcher, reading) = (query.clone(), options.reading(&query));
+        Self::start(&matcher, move || answer(&index, &query, reading))
     }
 
     fn start(query: &Query, work: impl FnOnce() -> Result<Answer, Error> + Send + 'static) -> Self {
@@ -54,8 +56,8 @@ impl Asked {
     }
 }
 
-fn answer(index: &Index, query: &Query) -> Result<Answer, Error> {
+fn answer(index: &Index, query: &Query, reading: Reading) -> Result<Answer, Error> {
     // First the number, then the documents: a commit between the two may add more, but take none away.
     let through = index.through();
-    Ok(Answer { through, candidates: index.find(query)? })
+    Ok(Answer { through, candidates: index.find(query, reading)? })
 }

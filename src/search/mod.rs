@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use jobvault_index::{Candidate, Index, Query, TermStats};
+use jobvault_index::{Candidate, Index, Query, Reading, TermStats};
 
 use crate::model::JobId;
 use crate::store::catalogue::{Condition, Order};
@@ -45,6 +45,9 @@ use verify::Verifier;
 /// Traces that the index does not know yet, read from the catalogue at once.
 const UNINDEXED_AT_ONCE: u32 = 500;
 
+/// A limit up to this is reached in the newest logs, if at all soon.
+const FEW: u64 = 1000;
+
 /// How to search.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -62,6 +65,19 @@ pub struct Options {
     pub jobs: Vec<JobId>,
     /// What a hit must tell.
     pub detail: Detail,
+}
+
+impl Options {
+    /// Returns how many candidates of a query will be read. Of those of some jobs nobody knows before the catalogue is
+    /// asked whether they are among the newest.
+    fn reading(&self, query: &Query) -> Reading {
+        let is_few = self.limit.is_some_and(|limit| limit <= FEW);
+        let of_all = query.filters().is_empty() && self.jobs.is_empty();
+        match is_few && of_all && !self.oldest {
+            true => Reading::Newest,
+            false => Reading::All,
+        }
+    }
 }
 
 /// How much is found out about each hit.
@@ -167,7 +183,7 @@ pub async fn search(
     now: Timestamp,
     found: impl FnMut(Found) -> ControlFlow<()>,
 ) -> anyhow::Result<Summary> {
-    let asked = Asked::of(index.clone(), query.clone());
+    let asked = Asked::of(index.clone(), query.clone(), options);
     search_asked(store, asked, query, options, now, found).await
 }
 

@@ -282,3 +282,49 @@ async fn one_archive(seed: u64, queries: u64) -> bool {
     }
     with_long_line
 }
+
+#[tokio::test]
+async fn a_limit_shows_the_first_of_all_hits() {
+    // Without a digit, so that they are words of the index and no ids.
+    let letters = |n: u64| -> String {
+        [n / 676, n / 26 % 26, n % 26].map(|digit| char::from(b'a' + digit as u8)).iter().collect()
+    };
+    let text = |id: u64| match id {
+        0..100 => format!("alone{} late{id}x\n", letters(id)),
+        _ => format!("word word{} late{}\n\nand word\n", letters(id), letters(id)),
+    };
+    let job =
+        |data: Data, id| data.job(7, job_doc(id, id, "build", "success"), text(id).into_bytes());
+    let data = (1..=300).fold(Data::default().project(7, "group/project"), job);
+    let server = FakeGitLab::start(data);
+    let archive = Archive::new();
+    archive.sync(&server, "group/project").await.unwrap();
+    let store = archive.store().await;
+    let index = Index::open(&store.index_dir()).unwrap();
+    for word in ["word", "ord", "late", "alone", "WORD", "dab"] {
+        let query = Query::parse(&[word.to_owned()], Case::Smart).unwrap();
+        let all = in_order(&store, &index, &query, None).await;
+        for limit in [1, 50, 120, 1000] {
+            let shown = in_order(&store, &index, &query, Some(limit)).await;
+            assert_eq!(shown, all[..all.len().min(limit as usize)], "{word}, {limit}");
+        }
+    }
+}
+
+async fn in_order(
+    store: &Store,
+    index: &Index,
+    query: &Query,
+    limit: Option<u64>,
+) -> Vec<(u64, u64)> {
+    let mut hits = Vec::new();
+    let options = Options { limit, ..Options::default() };
+    let take = |found| {
+        if let Found::Hits { job, hits: found, .. } = found {
+            hits.extend(found.iter().map(|hit| (job.id.0, hit.line)));
+        }
+        ControlFlow::Continue(())
+    };
+    search(store, index, query, &options, Timestamp::now(), take).await.unwrap();
+    hits
+}

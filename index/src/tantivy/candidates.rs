@@ -10,7 +10,17 @@ use super::error::{Error, guard};
 use super::segment::Searched;
 use crate::bits::Bits;
 use crate::plan::Plan;
-use crate::query::{Maybe, Query};
+use crate::query::{Maybe, Pattern, Query, Term};
+use crate::text::in_run;
+
+/// How many of the candidates will be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// All of them.
+    All,
+    /// The newest first, until enough is found: more candidates may be given where that is sooner done.
+    Newest,
+}
 
 /// A document that may hold terms of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +74,20 @@ impl Index {
         query: &Query,
         allow: &dyn Fn(u64) -> bool,
     ) -> Result<Candidates, Error> {
-        let mut found = self.find(query)?;
+        let mut found = self.find(query, Reading::All)?;
         found.keep(query, allow);
         Ok(found)
     }
 
     /// Returns the documents that may hold a term of the query, of all jobs. It is the part of
     /// [`Index::candidates`] which needs no catalogue; [`Candidates::keep`] is the rest.
-    pub fn find(&self, query: &Query) -> Result<Candidates, Error> {
+    pub fn find(&self, query: &Query, reading: Reading) -> Result<Candidates, Error> {
         let plans: Vec<Plan> = query.terms.iter().map(Plan::of).collect();
-        let mut found = guard(&self.inner.dir, || self.documents(&plans))?;
+        // Of anything else a document may hold every token and still not the term.
+        let is_word = matches!(&query.terms[..], [Term { pattern: Pattern::Literal(word), .. }]
+            if word.iter().copied().all(in_run));
+        let reading = if is_word { reading } else { Reading::All };
+        let mut found = guard(&self.inner.dir, || self.documents(&plans, reading))?;
         found.list.sort_unstable_by_key(|candidate| {
             let newest = (u64::MAX - candidate.job, u64::MAX - candidate.trace);
             (newest, candidate.frame)
@@ -87,7 +101,7 @@ impl Index {
         Ok(found)
     }
 
-    fn documents(&self, plans: &[Plan]) -> ::tantivy::Result<Candidates> {
+    fn documents(&self, plans: &[Plan], reading: Reading) -> ::tantivy::Result<Candidates> {
         let searcher = self.inner.reader.searcher();
         let mut found = Candidates {
             documents: searcher.num_docs(),
@@ -97,7 +111,7 @@ impl Index {
         let stats_of = |plan: &Plan| TermStats { lookups: plan.lookups(), ..TermStats::default() };
         found.terms = plans.iter().map(stats_of).collect();
         for segment in searcher.segment_readers() {
-            let mut searched = Searched::new(self, segment)?;
+            let mut searched = Searched::new(self, segment, reading)?;
             let mut any = Bits::none(segment.max_doc());
             let mut by_term = Vec::with_capacity(plans.len());
             for (plan, stats) in plans.iter().zip(&mut found.terms) {

@@ -11,8 +11,8 @@ use super::writer::MAX_MERGED_DOCUMENTS;
 use super::{Index, Writer};
 
 /// A segment is merged with the smaller ones where it has at most this many times their documents.
-/// So a document is merged again only into a segment half as large again as its last one.
-const TIMES_THE_SMALLER: usize = 2;
+/// So a document is merged again only into a segment a third larger than its last one.
+const TIMES_THE_SMALLER: usize = 3;
 
 impl Writer {
     /// Merges segments into as few as may be, which is smallest. Waits for it. Returns whether there
@@ -103,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_large_segment_is_left_alone_until_the_smaller_ones_are_half_of_it() {
+    fn a_large_segment_is_left_alone_until_the_smaller_ones_are_a_third_of_it() {
         assert_eq!(count_of_smaller(&[]), 0);
         assert_eq!(count_of_smaller(&[1000]), 1);
         assert_eq!(count_of_smaller(&[10, 1000]), 1);
         assert_eq!(count_of_smaller(&[10, 10, 1000]), 2);
         assert_eq!(count_of_smaller(&[250, 250, 1000, 100_000]), 3);
-        assert_eq!(count_of_smaller(&[10, 20, 60, 181, 10_000]), 3);
+        assert_eq!(count_of_smaller(&[10, 20, 60, 271, 10_000]), 3);
     }
 
     #[test]

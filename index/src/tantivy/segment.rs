@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::tantivy::schema::IndexRecordOption;
 use ::tantivy::{DocSet, InvertedIndexReader, SegmentReader, TERMINATED};
 
-use super::{Index, TermStats};
+use super::{Index, Reading, TermStats};
 use crate::bits::Bits;
 use crate::plan::{Lookup, Plan};
 use crate::terms::Flat;
@@ -26,6 +26,12 @@ const MAX_TOKENS: usize = 2048;
 const TOKENS_READ_PER_DOCUMENT: usize = 8;
 /// After so many tokens it is asked whether they exclude anything.
 const TOKENS_AT_ONCE: usize = 64;
+/// Of more tokens than that so many are read first, the shortest, which are in most documents: that they exclude nothing
+/// is known before hundreds of others are read.
+const TOKENS_FIRST: usize = 8;
+/// Where few documents will be read, the newest first, and a token is in half of so many newest ones, the documents of
+/// its longer forms are not looked up: that takes longer than reading twice as many documents as are needed.
+const NEWEST: usize = 128;
 /// Tokens that leave this part of the documents in are read no further.
 const USELESS_PART: f64 = 0.75;
 
@@ -36,16 +42,24 @@ pub(super) struct Searched<'s> {
     inverted: Arc<InvertedIndexReader>,
     pairs: Arc<InvertedIndexReader>,
     flat: Option<Arc<Flat>>,
+    reading: Reading,
+    /// The job of each document, read when first needed.
+    jobs: Option<Vec<u64>>,
     /// With at most so many documents left, no dictionary is scanned.
     few: u32,
 }
 
 impl<'s> Searched<'s> {
-    pub(super) fn new(index: &'s Index, segment: &'s SegmentReader) -> ::tantivy::Result<Self> {
+    pub(super) fn new(
+        index: &'s Index,
+        segment: &'s SegmentReader,
+        reading: Reading,
+    ) -> ::tantivy::Result<Self> {
         let inverted = segment.inverted_index(index.inner.terms)?;
         let few = (inverted.terms().num_terms() as u64 / TOKENS_PER_DOCUMENT).min(MAX_UNSCANNED);
         let pairs = segment.inverted_index(index.inner.pairs)?;
-        Ok(Searched { index, segment, inverted, pairs, flat: None, few: few as u32 })
+        let (flat, jobs) = (None, None);
+        Ok(Searched { index, segment, inverted, pairs, flat, reading, jobs, few: few as u32 })
     }
 
     /// Returns the documents that satisfy the plan, and maybe others.
@@ -85,11 +99,16 @@ impl<'s> Searched<'s> {
                         return Ok(left.clone());
                     }
                     found.union(&self.within(part, left, stats)?);
+                    if found.count() == left.count() {
+                        break;
+                    }
                 }
                 Ok(found)
             }
             Plan::And(parts) => {
                 let mut left = left.clone();
+                // A document that satisfies one of several conditions is not yet one with the term.
+                let reading = std::mem::replace(&mut self.reading, Reading::All);
                 let (scans, exact): (Vec<&Plan>, Vec<&Plan>) =
                     parts.iter().partition(|part| part.scans());
                 for part in exact.into_iter().chain(scans) {
@@ -98,6 +117,7 @@ impl<'s> Searched<'s> {
                     }
                     left = self.within(part, &left, stats)?;
                 }
+                self.reading = reading;
                 Ok(left)
             }
         }
@@ -136,6 +156,17 @@ impl<'s> Searched<'s> {
             return Ok(left.clone());
         }
         let useless = f64::from(left.count()) * USELESS_PART;
+        if tokens.len() > TOKENS_AT_ONCE {
+            let mut shortest: Vec<&Vec<u8>> = tokens.iter().collect();
+            shortest.select_nth_unstable_by_key(TOKENS_FIRST, |token| token.len());
+            for token in &shortest[..TOKENS_FIRST] {
+                read(&self.inverted, token, &mut found, stats)?;
+            }
+            found.intersect(left);
+            if f64::from(found.count()) >= useless || self.is_in_the_newest(&found, left)? {
+                return Ok(left.clone());
+            }
+        }
         for (at, token) in tokens.iter().enumerate() {
             if at > 0 && at % TOKENS_AT_ONCE == 0 {
                 found.intersect(left);
@@ -146,6 +177,25 @@ impl<'s> Searched<'s> {
             read(&self.inverted, token, &mut found, stats)?;
         }
         Ok(found)
+    }
+
+    /// Tells whether few documents will be read and half of the newest ones left are among those found.
+    fn is_in_the_newest(&mut self, found: &Bits, left: &Bits) -> ::tantivy::Result<bool> {
+        if self.reading == Reading::All || (left.count() as usize) < NEWEST {
+            return Ok(false);
+        }
+        if self.jobs.is_none() {
+            let column = self.segment.fast_fields().u64("job")?;
+            let jobs = (0..self.segment.max_doc()).map(|document| column.first(document));
+            self.jobs = Some(jobs.map(Option::unwrap_or_default).collect());
+        }
+        let jobs = self.jobs.as_deref().unwrap_or_default();
+        let mut newest: Vec<u32> = left.iter().collect();
+        newest.select_nth_unstable_by_key(NEWEST - 1, |document| {
+            std::cmp::Reverse(jobs.get(*document as usize).copied())
+        });
+        let held = newest[..NEWEST].iter().filter(|document| found.contains(**document)).count();
+        Ok(held >= NEWEST / 2)
     }
 }
 

@@ -110,6 +110,35 @@ fn segments_are_merged_and_their_flat_files_follow() {
 }
 
 #[test]
+fn long_forms_of_a_word_in_the_newest_documents_are_not_looked_up_where_few_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without a digit, so that they are not cut.
+    let letters = |n: u64| -> String {
+        [n / 676, n / 26 % 26, n % 26].map(|digit| char::from(b'a' + digit as u8)).iter().collect()
+    };
+    let text = |n: u64| {
+        let frequent = if n > 200 { "word" } else { "older" };
+        let rare = if n > 150 { "y" } else { "older" };
+        format!("{frequent} word{} {rare}{}\n", letters(n), letters(n))
+    };
+    let texts: Vec<String> = (1..=400).map(text).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
+    let index = index(folder.path(), &documents, 400);
+    let find = |word, reading| {
+        let found = index.find(&query(&[word]), reading).unwrap();
+        (found.list.len(), found.terms[0].tokens)
+    };
+    let (all, tokens) = find("word", Reading::All);
+    assert!(all == 400 && tokens > 100, "{all} documents by {tokens} tokens");
+    let (newest, tokens) = find("word", Reading::Newest);
+    assert!(newest == 400 && tokens < 20, "{newest} documents by {tokens} tokens");
+    // What the newest do not hold is looked up, and so is what is more than a word.
+    assert_eq!(find("older", Reading::Newest).0, 200);
+    assert!(find("\" word\"", Reading::Newest).1 > 100);
+}
+
+#[test]
 fn merging_leaves_one_segment_and_the_same_answers() {
     let folder = tempfile::tempdir().unwrap();
     let texts: Vec<String> = (0..5).map(|n| format!("word{n} common\n")).collect();
@@ -128,6 +157,47 @@ fn merging_leaves_one_segment_and_the_same_answers() {
     assert_eq!(index.candidates(&query(&["common"]), &|_| true).unwrap().segments, 1);
     assert_eq!((found(&index, &["common"]), found(&index, &["ord3"])), before);
     assert_eq!(index.through(), 5);
+}
+
+/// Waits for a future, which some other thread makes ready.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(done) => return done,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn settling_leaves_few_segments_and_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..8).map(|n| format!("word{n} common\n")).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
+    let index = index(folder.path(), &documents[..6], 1);
+    let segments = |index: &Index| index.find(&query(&["common"]), Reading::All).unwrap().segments;
+    assert!(segments(&index) > 1);
+    assert!(wait(index.settle()).unwrap());
+    assert_eq!((segments(&index), found(&index, &["common"]).len()), (1, 6));
+    assert!(!wait(index.settle()).unwrap());
+    let mut writer = index.writer().unwrap();
+    writer.add(documents[6]).unwrap();
+    writer.commit(7).unwrap();
+    writer.finish().unwrap();
+    assert!(!wait(index.settle()).unwrap(), "one document is not worth moving six");
+    index.reload().unwrap();
+    assert_eq!((segments(&index), index.through()), (2, 7));
+    assert_eq!(found(&index, &["ord6"]), [(7, 0, 1)]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Effort {
 pub(crate) const INGEST: Effort = Effort {
     frame_level: 3,
     alone_level: 6,
-    base_bytes: 2 * 1024 * 1024,
+    base_bytes: 1024 * 1024,
     segment_bytes: 8 * 1024 * 1024,
 };
 
