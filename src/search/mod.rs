@@ -69,11 +69,11 @@ pub struct Options {
 
 impl Options {
     /// Returns how many candidates of a query will be read. Of those of some jobs nobody knows before the catalogue is
-    /// asked whether they are among the newest.
+    /// asked whether they are among the newest; where a term is denied, each log that may hold it is read.
     fn reading(&self, query: &Query) -> Reading {
         let is_few = self.limit.is_some_and(|limit| limit <= FEW);
-        let of_all = query.filters().is_empty() && self.jobs.is_empty();
-        match is_few && of_all && !self.oldest {
+        let is_of_all = query.filters().is_empty() && self.jobs.is_empty();
+        match is_few && is_of_all && query.positive_terms() != 0 && !self.oldest {
             true => Reading::Newest,
             false => Reading::All,
         }

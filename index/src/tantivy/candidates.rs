@@ -18,7 +18,8 @@ use crate::text::in_run;
 pub enum Reading {
     /// All of them.
     All,
-    /// The newest first, until enough is found: more candidates may be given where that is sooner done.
+    /// The newest first, until enough is found: more candidates may be given where that is sooner
+    /// done.
     Newest,
 }
 
@@ -83,7 +84,7 @@ impl Index {
     /// [`Index::candidates`] which needs no catalogue; [`Candidates::keep`] is the rest.
     pub fn find(&self, query: &Query, reading: Reading) -> Result<Candidates, Error> {
         let plans: Vec<Plan> = query.terms.iter().map(Plan::of).collect();
-        // Of anything else a document may hold every token and still not the term.
+        // Of anything else than a word a document may hold every token and still not the term.
         let is_word = matches!(&query.terms[..], [Term { pattern: Pattern::Literal(word), .. }]
             if word.iter().copied().all(in_run));
         let reading = if is_word { reading } else { Reading::All };

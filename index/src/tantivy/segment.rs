@@ -26,11 +26,12 @@ const MAX_TOKENS: usize = 2048;
 const TOKENS_READ_PER_DOCUMENT: usize = 8;
 /// After so many tokens it is asked whether they exclude anything.
 const TOKENS_AT_ONCE: usize = 64;
-/// Of more tokens than that so many are read first, the shortest, which are in most documents: that they exclude nothing
-/// is known before hundreds of others are read.
+/// Of more tokens than that so many are read first, the shortest, which are in most documents: that
+/// they exclude nothing is known before hundreds of others are read.
 const TOKENS_FIRST: usize = 8;
-/// Where few documents will be read, the newest first, and a token is in half of so many newest ones, the documents of
-/// its longer forms are not looked up: that takes longer than reading twice as many documents as are needed.
+/// Where few documents will be read, the newest first, and a token is in half of so many newest
+/// ones, the documents of its longer forms are not looked up: that takes longer than reading twice
+/// as many documents as are needed.
 const NEWEST: usize = 128;
 /// Tokens that leave this part of the documents in are read no further.
 const USELESS_PART: f64 = 0.75;
