@@ -112,8 +112,8 @@ impl Got {
         Self { bytes: 0, hasher: blake3::Hasher::new(), validator: None }
     }
 
-    /// Returns how far an earlier download came. Nothing where
-    /// that is all of it, for then the server would not say whether it is still the same.
+    /// Returns how far an earlier download came. Nothing where that is all of it, for then the server would not say
+    /// whether it is still the same.
     fn of(left: Left, announced: Option<u64>) -> Option<Self> {
         let validator = HeaderValue::from_str(&left.validator).ok()?;
         let is_part = left.bytes > 0 && announced.is_none_or(|all| left.bytes < all);

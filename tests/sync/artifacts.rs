@@ -177,6 +177,9 @@ async fn a_large_download_goes_on_where_the_last_run_ended() {
     assert_eq!(row.state, ArtifactState::Kept);
     let store = archive.store().await;
     assert!(kept(&store, row.archive.unwrap()).await == huge(b"one"));
+    assert_eq!(std::fs::read_dir(store.parts_dir()).unwrap().count(), 0);
+    drop(store);
+    let (store, _) = archive.open().await.unwrap();
     assert_eq!(std::fs::read_dir(store.tmp_dir()).unwrap().count(), 0);
 }
 

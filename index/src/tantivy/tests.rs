@@ -201,6 +201,29 @@ fn settling_leaves_few_segments_and_the_same_answers() {
 }
 
 #[test]
+fn settling_given_up_half_way_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..8).map(|n| format!("word{n} common\n")).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
+    let index = index(folder.path(), &documents[..6], 1);
+    {
+        let mut settling = std::pin::pin!(index.settle());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        // Whether it is over by now or not, nobody waits for it any more.
+        let _ = settling.as_mut().poll(&mut context);
+    }
+    let mut writer = index.writer().unwrap();
+    writer.add(documents[6]).unwrap();
+    writer.commit(7).unwrap();
+    writer.finish().unwrap();
+    wait(index.settle()).unwrap();
+    index.reload().unwrap();
+    assert_eq!((found(&index, &["common"]).len(), index.through()), (7, 7));
+    assert_eq!(index.verify().unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn what_is_wrong_with_an_index_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("index");

@@ -31,7 +31,7 @@ const MIN_MATCH_WITH_IDS: u32 = 6;
 /// What ending blocks early adds to zstd's bound, in bytes; three each are needed.
 const PARTS_ROOM: usize = 64;
 /// Tables of an encoder with a base: a tenth of a base's positions fit zstd's default at level 3, and with it the
-/// gain shrinks to a third. Larger tables than the upper bound are copied for each frame at more cost than gain.
+/// gain shrinks to a third. The upper bound is from when tables were copied for each frame; larger ones are not measured.
 const MIN_HASH_LOG: u32 = 16;
 const MAX_HASH_LOG: u32 = 20;
 /// Frames of any length see the whole base.
@@ -149,6 +149,7 @@ impl Encoder {
             CParameter::CompressionLevel(level),
             CParameter::ChecksumFlag(true),
             CParameter::ContentSizeFlag(true),
+            // Copying a base's tables, as zstd does for more than a few kilobytes, takes longer than most frames.
             CParameter::ForceAttachDict(zstd_safe::DictAttachPref::ForceAttach),
         ] {
             context.set_parameter(parameter).map_err(error)?;

@@ -90,10 +90,6 @@ impl Part {
     pub(super) fn remove(&self) {
         let _ = fs::remove_file(self.note());
         let _ = fs::remove_file(&self.path);
-        if let Some(dir) = self.path.parent() {
-            // Others may be on their way in it.
-            let _ = fs::remove_dir(dir);
-        }
     }
 
     fn note(&self) -> PathBuf {
