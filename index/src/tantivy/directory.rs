@@ -1,8 +1,10 @@
-//! The engine's directory, such that a read-only one opens and that postings are compressed.
+//! The engine's directory, such that a read-only one opens, postings are compressed, and damage is told.
 //!
 //! The engine takes a lock for opening segments, against their removal by a writer, and makes a
 //! file for it. Where nobody can write, nobody can remove: the lock is then granted without a file.
-//! Files of postings are written and read as [`blocks`]; the engine does not notice.
+//! Files of postings, and those that tell a document's job, are written and read as [`blocks`],
+//! which have checksums; so has the list of segments here. The engine does not notice: it would
+//! take what it reads for right, and documents would be missing from an answer.
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,13 +17,26 @@ use ::tantivy::directory::{
     DirectoryLock, FileHandle, Lock, META_LOCK, MmapDirectory, WatchCallback, WatchHandle, WritePtr,
 };
 
+use super::META_FILE;
 use super::blocks::{self, Blocks};
+use crate::terms::checksum;
 
-/// The extension of files of postings.
-const POSTINGS: &str = "idx";
+/// The extensions of files of postings, and of the numbers of documents.
+const COMPRESSED: [&str; 2] = ["idx", "fast"];
+/// Bytes of the checksum behind the list of segments: hex digits and a line feed.
+const SEAL: usize = 17;
 
 fn is_compressed(path: &Path) -> bool {
-    path.extension() == Some(OsStr::new(POSTINGS))
+    COMPRESSED.iter().any(|extension| path.extension() == Some(OsStr::new(extension)))
+}
+
+fn is_sealed(path: &Path) -> bool {
+    path == Path::new(META_FILE)
+}
+
+fn seal(data: &[u8]) -> [u8; SEAL] {
+    let text = format!("{:016x}\n", checksum(data));
+    text.as_bytes().try_into().expect("it has sixteen digits and a line feed")
 }
 
 /// A memory-mapped directory that may be read-only.
@@ -56,11 +71,22 @@ impl Directory for Shared {
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        self.0.atomic_read(path)
+        let mut data = self.0.atomic_read(path)?;
+        if is_sealed(path) {
+            let found = data.split_off(data.len().saturating_sub(SEAL));
+            if found != seal(&data) {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong");
+                return Err(OpenReadError::wrap_io_error(error, path.to_owned()));
+            }
+        }
+        Ok(data)
     }
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
-        self.0.atomic_write(path, data)
+        match is_sealed(path) {
+            true => self.0.atomic_write(path, &[data, &seal(data)].concat()),
+            false => self.0.atomic_write(path, data),
+        }
     }
 
     fn sync_directory(&self) -> io::Result<()> {

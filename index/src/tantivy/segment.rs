@@ -56,6 +56,7 @@ impl<'s> Searched<'s> {
         segment: &'s SegmentReader,
         reading: Reading,
     ) -> ::tantivy::Result<Self> {
+        index.check_dictionary(segment)?;
         let inverted = segment.inverted_index(index.inner.terms)?;
         let few = (inverted.terms().num_terms() as u64 / TOKENS_PER_DOCUMENT).min(MAX_UNSCANNED);
         let pairs = segment.inverted_index(index.inner.pairs)?;

@@ -254,6 +254,39 @@ fn what_is_wrong_with_an_index_is_told() {
     assert_eq!(found(&Index::open(&dir).unwrap(), &["a"]), [(1, 0, 1)]);
 }
 
+#[test]
+fn a_flipped_bit_is_told_or_changes_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("index");
+    let text: String = (0..300).map(|n| format!("w{n}x id{n}{n:08x} v8Xq{n}LmN0pRt\n")).collect();
+    let documents =
+        [document(700, 1, 0, &text), document(701, 2, 0, "w7x\n"), document(702, 3, 1, &text)];
+    drop(index(&dir, &documents, 1));
+    let sought = ["w7x", "w299x", "7x", "LmN0", "0000002a"];
+    let ask = || -> Result<(u64, Vec<_>), Error> {
+        let index = Index::open(&dir)?;
+        let ask =
+            |text: &&str| index.candidates(&query(&[text]), &|_| true).map(|found| found.list);
+        Ok((index.through(), sought.iter().map(ask).collect::<Result<_, Error>>()?))
+    };
+    let right = ask().unwrap();
+    assert_eq!(right.1.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2, 3, 2, 2]);
+    let files = [dir.clone(), dir.join(FOLDER)].map(|dir| fs::read_dir(dir).unwrap());
+    let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.is_file()) {
+        let whole = fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(1 + whole.len() / 500) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            if let Ok(found) = ask() {
+                assert_eq!(found, right, "byte {at} of {}", path.display());
+            }
+        }
+        fs::write(&path, whole).unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_read_only_index_opens() {
