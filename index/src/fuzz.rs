@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::pairs::{Pair, for_each_pair};
 use crate::plan::{Lookup, Place, Plan};
 use crate::query::{Case, Query};
-use crate::text::{PIECE, for_each_token};
+use crate::text::{Coding, PIECE, for_each_token};
 use crate::{Matcher, terms};
 
 /// Asks whether a text that holds a term satisfies the term's plan.
@@ -57,18 +57,25 @@ fn holds(plan: &Plan, tokens: &BTreeSet<Vec<u8>>, pairs: &BTreeSet<Pair>) -> boo
 pub fn flat(data: &[u8]) {
     let [flags, len, rest @ ..] = data else { return };
     let (bytes, text) = rest.split_at(rest.len().min(usize::from(*len) % 6));
-    let (piece, fold) = (flags & 1 == 1, flags & 2 == 2);
-    if piece && bytes.len() > PIECE {
+    let fold = flags & 2 == 2;
+    let coding = match (flags & 1, flags & 64) {
+        (0, _) => Coding::Word,
+        (_, 0) => Coding::Pieces,
+        _ => Coding::Rough,
+    };
+    let is_piece = coding != Coding::Word;
+    // A rough piece of no bytes is looked up, not scanned for.
+    if (is_piece && bytes.len() > PIECE) || (coding == Coding::Rough && bytes.is_empty()) {
         return;
     }
     let place = [Place::Whole, Place::Start, Place::End, Place::Inside];
     let lookup = Lookup {
-        piece,
+        coding,
         place: place[usize::from(flags >> 2 & 3)],
         bytes: if fold { bytes.to_ascii_lowercase() } else { bytes.to_vec() },
         fold,
-        full: piece && flags & 16 == 16,
-        rare: !piece && flags & 32 == 32,
+        full: is_piece && flags & 16 == 16,
+        rare: !is_piece && flags & 32 == 32,
     };
     terms::fuzz::hostile(text, &lookup);
     let tokens = tokens(text);

@@ -11,7 +11,7 @@ mod frequent;
 
 #[cfg(any(test, fuzzing))]
 use crate::text::for_each_run;
-use crate::text::{Run, number};
+use crate::text::{Coding, Run, number};
 use frequent::WORDS;
 
 /// The longest word of the list.
@@ -146,7 +146,8 @@ impl<'t> Neighbours<'t> {
     pub(crate) fn next(&mut self, run: Run<'t>, mut f: impl FnMut(Pair)) {
         let before = self.before.take();
         // A run that is cut is found by its pieces, and so is not of the list.
-        let Some(word) = Frequent::of(run.bytes).filter(|_| !run.is_cut) else { return };
+        let is_word = run.coding == Coding::Word;
+        let Some(word) = Frequent::of(run.bytes).filter(|_| is_word) else { return };
         let end = run.start + run.bytes.len();
         if let Some((left, left_end)) = before
             && !self.text[left_end..run.start].contains(&b'\n')
@@ -203,7 +204,7 @@ const fn table() -> [u16; SLOTS] {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
     use super::*;
-    use crate::text::{in_run, is_cut};
+    use crate::text::in_run;
 
     fn pairs(text: &str) -> Vec<Pair> {
         let mut pairs = Vec::new();
@@ -221,7 +222,10 @@ mod tests {
         for (place, word) in (0..).zip(WORDS) {
             assert_eq!(Frequent::of(word.as_bytes()), Some(Frequent(place)), "{word}");
             assert_eq!(Frequent::of(word.to_uppercase().as_bytes()), Some(Frequent(place)));
-            assert!(word.bytes().all(in_run) && !is_cut(word.as_bytes()), "{word}");
+            assert!(
+                word.bytes().all(in_run) && Coding::of(word.as_bytes()) == Coding::Word,
+                "{word}"
+            );
             assert_eq!(word, word.to_ascii_lowercase());
         }
         assert_eq!(Frequent::of(b"zyxwv"), None);

@@ -5,6 +5,7 @@
 //! formula too large only loosens it. The tokens themselves are in [`crate::text`].
 
 mod describe;
+mod lookup;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -12,9 +13,10 @@ mod walk;
 use crate::matcher;
 use crate::pairs::{Frequent, Pair, Side};
 use crate::query::{Pattern, Term};
-use crate::text::{FOLDING, MARK, MAX_WORD, PIECE, in_run, is_cut};
+use crate::text::{Coding, MAX_WORD, PIECE, in_run, may_be_rough};
 
 pub use describe::describe;
+pub(crate) use lookup::{Lookup, Place};
 
 /// The most look-ups of a plan; a conjunct that would exceed it is dropped, an alternative that
 /// would makes the plan accept every text.
@@ -39,36 +41,6 @@ pub(crate) enum Plan {
     Lookup(Lookup),
     /// The texts with two frequent words side by side, or one and a mark.
     Pair(Pair),
-}
-
-/// A class of tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lookup {
-    /// Whether the token is a piece of a cut run rather than a whole one.
-    pub(crate) piece: bool,
-    /// Where in the token the bytes stand.
-    pub(crate) place: Place,
-    /// The bytes, without the mark of a piece; in lower case if `fold`.
-    pub(crate) bytes: Vec<u8>,
-    /// Whether ASCII letters match in any case.
-    pub(crate) fold: bool,
-    /// Whether the token must be a piece of full length.
-    pub(crate) full: bool,
-    /// Whether the token must not be a frequent word.
-    pub(crate) rare: bool,
-}
-
-/// Where in a token bytes stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// They are the token.
-    Whole,
-    /// At its start.
-    Start,
-    /// At its end.
-    End,
-    /// Anywhere.
-    Inside,
 }
 
 /// Bytes that stand side by side in one line of the text. What stands around them is not known.
@@ -182,79 +154,6 @@ impl Plan {
     }
 }
 
-impl Lookup {
-    fn new(piece: bool, place: Place, bytes: &[u8], fold: bool) -> Lookup {
-        let fold = fold && bytes.iter().any(u8::is_ascii_alphabetic);
-        // No piece is longer.
-        let fills = piece && bytes.len() == PIECE;
-        let place = if fills { Place::Whole } else { place };
-        Lookup { piece, place, bytes: bytes.to_vec(), fold, full: false, rare: false }
-    }
-
-    fn folding() -> Lookup {
-        Lookup::new(false, Place::Whole, FOLDING, false)
-    }
-
-    /// Returns the only token that is accepted, or `None` if there may be several.
-    pub(crate) fn token(&self) -> Option<Vec<u8>> {
-        if self.fold || self.place != Place::Whole {
-            return None;
-        }
-        let mut token = if self.piece { vec![MARK] } else { Vec::new() };
-        token.extend(&self.bytes);
-        Some(token)
-    }
-
-    /// Tells whether a token is accepted.
-    pub(crate) fn accepts(&self, token: &[u8]) -> bool {
-        let (piece, token) = match token {
-            [MARK, piece @ ..] => (true, piece),
-            run => (false, run),
-        };
-        if piece != self.piece || (self.full && token.len() != PIECE) {
-            return false;
-        }
-        if self.rare && !piece && Frequent::of(token).is_some() {
-            return false;
-        }
-        let Some(spare) = token.len().checked_sub(self.bytes.len()) else {
-            return false;
-        };
-        let same = |part: &[u8]| match self.fold {
-            true => part.eq_ignore_ascii_case(&self.bytes),
-            false => part == self.bytes,
-        };
-        match self.place {
-            Place::Whole => spare == 0 && same(token),
-            Place::Start => same(&token[..self.bytes.len()]),
-            Place::End => same(&token[spare..]),
-            Place::Inside => (0..=spare).any(|at| same(&token[at..at + self.bytes.len()])),
-        }
-    }
-
-    /// Returns the look-up as a plan: with few letters to fold, each case is a token to look up.
-    fn plan(self) -> Plan {
-        let letters = self.bytes.iter().filter(|byte| byte.is_ascii_alphabetic());
-        if self.place != Place::Whole || !self.fold || letters.count() > PIECE {
-            return Plan::Lookup(self);
-        }
-        let mut cases = vec![Vec::new()];
-        for byte in &self.bytes {
-            let upper = byte.to_ascii_uppercase();
-            let mut more = Vec::new();
-            for case in &mut cases {
-                if upper != *byte {
-                    more.push([case.as_slice(), &[upper]].concat());
-                }
-                case.push(*byte);
-            }
-            cases.append(&mut more);
-        }
-        let whole = |case: &Vec<u8>| Plan::Lookup(Lookup::new(self.piece, self.place, case, false));
-        Plan::or(cases.iter().map(whole))
-    }
-}
-
 /// Returns the plan of two runs side by side: they are frequent words that were seen so, or one of
 /// them is no frequent word.
 fn neighbours(left: &Run<'_>, right: &Run<'_>) -> Plan {
@@ -337,33 +236,47 @@ impl<'b> Run<'b> {
 
     fn plan(&self) -> Plan {
         let place = match (self.left, self.right) {
-            (Some(_), Some(_)) if is_cut(self.bytes) => return self.pieces(0),
-            (Some(_), Some(_)) => Place::Whole,
+            (Some(_), Some(_)) => return self.whole(),
             (Some(_), None) => Place::Start,
             (None, Some(_)) => Place::End,
             (None, None) => Place::Inside,
         };
-        let whole = self.lookup(false, place, self.bytes);
-        if place == Place::Whole {
-            return whole;
-        }
         let mut ways = Vec::new();
         // With more around it, a run that is short enough now may stay uncut.
-        if !is_cut(self.bytes) {
-            ways.push(whole);
+        if Coding::of(self.bytes) == Coding::Word {
+            ways.push(self.lookup(Coding::Word, place, self.bytes));
         }
         let offsets = if self.left.is_none() { 0..PIECE } else { 0..1 };
         // Where all of it fits into one piece at several offsets, one look-up does for all.
-        let fits = |offset: usize| offset + self.bytes.len() <= PIECE;
-        if fits(0) {
-            ways.push(self.lookup(true, place, self.bytes));
+        let fits = |offset: &usize| offset + self.bytes.len() <= PIECE;
+        for coding in self.cut() {
+            if fits(&0) {
+                ways.push(self.lookup(coding, place, self.bytes));
+            }
+            let split = offsets.clone().filter(|offset| !fits(offset));
+            ways.extend(split.map(|offset| self.pieces(coding, offset)));
         }
-        ways.extend(offsets.filter(|offset| !fits(*offset)).map(|offset| self.pieces(offset)));
         Plan::or(ways)
     }
 
+    /// Returns the plan of a run that does not go on in the text.
+    fn whole(&self) -> Plan {
+        match Coding::of(self.bytes) {
+            Coding::Word => self.lookup(Coding::Word, Place::Whole, self.bytes),
+            // In another case it may look like an id, or not.
+            _ if self.fold => Plan::or(self.cut().map(|coding| self.pieces(coding, 0))),
+            coding => self.pieces(coding, 0),
+        }
+    }
+
+    /// Returns the codings that it may have where it is cut and its text is not known whole.
+    fn cut(&self) -> impl Iterator<Item = Coding> + use<> {
+        let rough = self.bytes.iter().copied().all(may_be_rough).then_some(Coding::Rough);
+        std::iter::once(Coding::Pieces).chain(rough)
+    }
+
     /// Returns the plan of the run if it is cut and its first byte has this offset in a piece.
-    fn pieces(&self, offset: usize) -> Plan {
+    fn pieces(&self, coding: Coding, offset: usize) -> Plan {
         let (head, rest) = match offset {
             0 => (&[] as &[u8], self.bytes),
             _ => self.bytes.split_at(PIECE - offset),
@@ -373,25 +286,23 @@ impl<'b> Run<'b> {
         let mut parts: Vec<Plan> = exact
             .chunks(PIECE)
             .take(MAX_PIECES)
-            .map(|piece| self.lookup(true, Place::Whole, piece))
+            .map(|piece| self.lookup(coding, Place::Whole, piece))
             .collect();
         // One byte beside whole pieces is not worth a scan.
         let worth = |part: &[u8]| part.len() > 1 || (parts.is_empty() && !part.is_empty());
         let (head_worth, tail_worth) = (worth(head), worth(tail));
         if head_worth {
-            let mut lookup = Lookup::new(true, Place::End, head, self.fold);
-            lookup.full = true;
-            parts.push(lookup.plan());
+            parts.push(Lookup::new(coding, Place::End, head, self.fold).full().plan());
         }
         if tail_worth {
-            parts.push(self.lookup(true, Place::Start, tail));
+            parts.push(self.lookup(coding, Place::Start, tail));
         }
         Plan::and(parts)
     }
 
-    fn lookup(&self, piece: bool, place: Place, bytes: &[u8]) -> Plan {
-        let mut lookup = Lookup::new(piece, place, bytes, self.fold);
-        lookup.rare = self.rare && !piece;
+    fn lookup(&self, coding: Coding, place: Place, bytes: &[u8]) -> Plan {
+        let mut lookup = Lookup::new(coding, place, bytes, self.fold);
+        lookup.rare = self.rare && coding == Coding::Word;
         lookup.plan()
     }
 }

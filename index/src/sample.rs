@@ -17,7 +17,7 @@ pub(crate) enum Sought {
     Regex(String),
 }
 
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 39] = [
     "the",
     "The",
     "in",
@@ -50,6 +50,9 @@ const WORDS: [&str; 36] = [
     "0",
     "42",
     "12345678",
+    "v8Xq2LmN0pRt",
+    "k7S9sK2a4e8x1",
+    "7Q3M9Z1K",
     "_x",
     "snake_case_9",
     "日本",
@@ -62,6 +65,7 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => select(&WORDS[..]).prop_map(|word| word.as_bytes().to_vec()),
         2 => "[0-9a-f]{1,12}".prop_map(String::into_bytes),
+        1 => "[0-9a-fks-uA-DKS]{6,20}".prop_map(String::into_bytes),
         1 => prop::collection::vec(any::<u8>(), 1..4),
         1 => ("[a-c]", 120usize..140).prop_map(|(c, n)| c.repeat(n).into_bytes()),
     ]

@@ -21,18 +21,18 @@ use ::tantivy::termdict::TermDictionary;
 use memchr::{memchr, memmem, memrchr};
 
 use crate::plan::{Lookup, Place};
-use crate::text::{MARK, PIECE};
+use crate::text::{Coding, PIECE};
 
 /// The folder of the files, beside the engine's own.
 pub(crate) const FOLDER: &str = "flat";
-const MAGIC: &[u8; 8] = b"JVTERMS3";
+const MAGIC: &[u8; 8] = b"JVTERMS4";
 /// zstd's level: 19 saves a tenth and takes ten times as long.
 const LEVEL: i32 = 9;
 /// Longer files are mapped: decoding them would be felt, and words become fewer as logs become more.
 const MAX_COMPRESSED: usize = 1 << 20;
-/// Magic, checksum of what follows, tokens, pieces of each length, bytes of the words, pieces and
-/// words that are sets of bits.
-const HEADER: usize = 8 * (6 + PIECE);
+/// Magic, checksum of what follows, tokens, pieces of each length, rough ones too, bytes of the
+/// words, and of the sets of bits: pieces, words, rough pieces.
+const HEADER: usize = 8 * (7 + 2 * PIECE);
 /// Pieces that are compared before it is asked whether one of them fits, so that the compiler
 /// makes wide instructions of it.
 const BLOCK: usize = 64;
@@ -40,10 +40,11 @@ const BLOCK: usize = 64;
 /// The tokens of a segment.
 pub(crate) struct Flat {
     file: OwnedBytes,
-    /// Where the sets of four hex digits stand, among pieces and among words; empty without any.
-    hex: [Range<usize>; 2],
-    /// Where the pieces of each length stand, the shortest first; the last ones are full.
-    pieces: [Range<usize>; PIECE],
+    /// Where the sets of four hex digits stand, by coding; empty without any.
+    hex: [Range<usize>; 3],
+    /// Where the pieces of each length stand, the shortest first; the last ones are full. Then the
+    /// rough ones.
+    pieces: [[Range<usize>; PIECE]; 2],
     /// Where the words stand: a line feed, then each followed by one.
     words: Range<usize>,
     /// The words with ASCII letters in lower case, made when first needed.
@@ -52,9 +53,10 @@ pub(crate) struct Flat {
 
 /// A flat dictionary as it is made.
 struct Builder {
-    /// Among pieces and among words.
-    hex: [hex::Set; 2],
-    pieces: [Vec<u8>; PIECE],
+    /// By coding.
+    hex: [hex::Set; 3],
+    /// By length; then the rough ones.
+    pieces: [[Vec<u8>; PIECE]; 2],
     words: Vec<u8>,
     tokens: u64,
 }
@@ -67,19 +69,16 @@ impl Builder {
 
     fn push(&mut self, token: &[u8]) {
         self.tokens += 1;
-        let (set, bare) = match token {
-            [MARK, piece @ ..] => (0, piece),
-            word => (1, word),
-        };
-        if self.hex[set].insert(bare) {
+        let (coding, bare) = Coding::of_token(token);
+        if self.hex[set_of(coding)].insert(bare) {
             return;
         }
-        match token {
-            [MARK, piece @ ..] if (1..=PIECE).contains(&piece.len()) => {
-                self.pieces[piece.len() - 1].extend_from_slice(piece);
+        match list_of(coding) {
+            Some(list) if (1..=PIECE).contains(&bare.len()) => {
+                self.pieces[list][bare.len() - 1].extend_from_slice(bare);
             }
-            word => {
-                self.words.extend_from_slice(word);
+            _ => {
+                self.words.extend_from_slice(token);
                 self.words.push(b'\n');
             }
         }
@@ -88,7 +87,7 @@ impl Builder {
     /// Returns the file.
     fn finish(&self) -> Vec<u8> {
         let mut rest = self.tokens.to_le_bytes().to_vec();
-        for (len, pieces) in (1..).zip(&self.pieces) {
+        for (len, pieces) in self.pieces.iter().flat_map(|list| (1..).zip(list)) {
             rest.extend_from_slice(&((pieces.len() / len) as u64).to_le_bytes());
         }
         rest.extend_from_slice(&(self.words.len() as u64).to_le_bytes());
@@ -96,7 +95,7 @@ impl Builder {
             rest.extend_from_slice(&(set.bytes().len() as u64).to_le_bytes());
         }
         self.hex.iter().for_each(|set| rest.extend_from_slice(set.bytes()));
-        self.pieces.iter().for_each(|pieces| rest.extend_from_slice(pieces));
+        self.pieces.iter().flatten().for_each(|pieces| rest.extend_from_slice(pieces));
         rest.extend_from_slice(&self.words);
         [MAGIC, checksum(&rest).to_le_bytes().as_slice(), &rest].concat()
     }
@@ -141,7 +140,7 @@ impl Flat {
         if !right {
             return None;
         }
-        let (counts, sets) = counts.split_last_chunk::<2>()?;
+        let (counts, sets) = counts.split_last_chunk::<3>()?;
         let (words, counts) = counts.split_last()?;
         let mut at = HEADER;
         let mut take = |count: u64, size: usize| {
@@ -150,15 +149,16 @@ impl Flat {
             at = at.checked_add(len).filter(|end| *end <= file.len())?;
             Some(start..at)
         };
-        let mut hex: [Range<usize>; 2] = Default::default();
+        let mut hex: [Range<usize>; 3] = Default::default();
         for (range, bytes) in hex.iter_mut().zip(sets) {
             *range = take(u64::from_le_bytes(*bytes), 1)?;
             if ![0, hex::BYTES].contains(&range.len()) {
                 return None;
             }
         }
-        let mut pieces: [Range<usize>; PIECE] = Default::default();
-        for ((size, range), count) in (1..).zip(&mut pieces).zip(counts) {
+        let mut pieces: [[Range<usize>; PIECE]; 2] = Default::default();
+        let lists = pieces.iter_mut().flat_map(|list| (1..).zip(list));
+        for ((size, range), count) in lists.zip(counts) {
             *range = take(u64::from_le_bytes(*count), size)?;
         }
         let words = take(u64::from_le_bytes(*words), 1)?;
@@ -180,13 +180,13 @@ impl Flat {
 
     /// Calls `f` with each token that a look-up accepts until it returns false.
     pub(crate) fn scan(&self, lookup: &Lookup, mut f: impl FnMut(&[u8]) -> bool) {
-        let set = &self.file[self.hex[usize::from(!lookup.piece)].clone()];
+        let set = &self.file[self.hex[set_of(lookup.coding)].clone()];
         if !hex::scan(set, lookup, &mut f) {
             return;
         }
-        match lookup.piece {
-            true => self.scan_pieces(lookup, &mut f),
-            false => self.scan_words(lookup, &mut f),
+        match (list_of(lookup.coding), lookup.coding.mark()) {
+            (Some(list), Some(mark)) => self.scan_pieces(&self.pieces[list], mark, lookup, &mut f),
+            _ => self.scan_words(lookup, &mut f),
         }
     }
 
@@ -209,9 +209,15 @@ impl Flat {
         }
     }
 
-    fn scan_pieces(&self, lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> bool) {
-        let mut token = [MARK; PIECE + 1];
-        for (len, range) in (1..PIECE).zip(&self.pieces) {
+    fn scan_pieces(
+        &self,
+        pieces: &[Range<usize>; PIECE],
+        mark: u8,
+        lookup: &Lookup,
+        f: &mut impl FnMut(&[u8]) -> bool,
+    ) {
+        let mut token = [mark; PIECE + 1];
+        for (len, range) in (1..PIECE).zip(pieces) {
             if lookup.full || len < lookup.bytes.len() {
                 continue;
             }
@@ -222,7 +228,7 @@ impl Flat {
                 }
             }
         }
-        let (full, _) = self.file[self.pieces[PIECE - 1].clone()].as_chunks::<PIECE>();
+        let (full, _) = self.file[pieces[PIECE - 1].clone()].as_chunks::<PIECE>();
         let tests = Test::of(lookup);
         for block in full.chunks(BLOCK) {
             let holds = |piece: &[u8; PIECE]| {
@@ -260,6 +266,24 @@ impl Flat {
             }
             at = end;
         }
+    }
+}
+
+/// Which set of four hex digits holds the tokens of a coding; the kinds of bytes are written so too.
+fn set_of(coding: Coding) -> usize {
+    match coding {
+        Coding::Pieces => 0,
+        Coding::Word => 1,
+        Coding::Rough => 2,
+    }
+}
+
+/// Which list of pieces holds the others; `None` where words do.
+fn list_of(coding: Coding) -> Option<usize> {
+    match coding {
+        Coding::Pieces => Some(0),
+        Coding::Rough => Some(1),
+        Coding::Word => None,
     }
 }
 

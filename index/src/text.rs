@@ -3,9 +3,15 @@
 //! Pure. A *run* is a longest stretch of letters, digits, `_` and bytes from 0x80 on. A run of
 //! more than [`PIECE`] bytes which holds a digit, or of more than [`MAX_WORD`], is *cut* into
 //! aligned pieces of [`PIECE`] bytes, the last one shorter; each piece is a token with the byte
-//! [`MARK`] in front, so that a piece of an id is not taken for a word. Any other run is a token as
-//! it is. Ids are most of what is new in a log, and their pieces repeat: that bounds the
-//! dictionary. What a token means for a search is in `plan`.
+//! [`MARK`] in front, so that a piece of an id is not taken for a word. A cut run that looks like an
+//! id in another alphabet than hex is *rough*: its bytes are mapped to sixteen kinds first, and its
+//! pieces have [`ROUGH`] in front. Any other run is a token as it is. Ids are most of what is new in
+//! a log, and their pieces repeat: that bounds the dictionary. What a token means for a search is in
+//! `plan`.
+
+mod rough;
+
+pub(crate) use rough::{kind, may_be_rough};
 
 /// Bytes of a piece of a cut run.
 pub const PIECE: usize = 4;
@@ -13,6 +19,8 @@ pub const PIECE: usize = 4;
 pub const MAX_WORD: usize = 128;
 /// The first byte of the token of a piece. No run holds it.
 pub const MARK: u8 = 0x01;
+/// The first byte of the token of a piece of a rough run. No run holds it.
+pub const ROUGH: u8 = 0x03;
 /// The token of every text that holds U+017F or U+212A: the only characters beyond ASCII which
 /// fold to ASCII letters (s and k). A search that ignores case accepts these texts instead of
 /// looking for the characters. Source: the statuses C and S of
@@ -46,9 +54,49 @@ pub(crate) fn in_run(byte: u8) -> bool {
     CLASS[byte as usize] != 0
 }
 
-/// Tells whether a whole run is cut into pieces.
-pub(crate) fn is_cut(run: &[u8]) -> bool {
-    run.len() > MAX_WORD || (run.len() > PIECE && run.iter().any(u8::is_ascii_digit))
+/// What the tokens of a run are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// The run.
+    Word,
+    /// Its pieces.
+    Pieces,
+    /// The pieces of the kinds of its bytes.
+    Rough,
+}
+
+impl Coding {
+    /// Returns the coding of a whole run.
+    pub(crate) fn of(run: &[u8]) -> Coding {
+        Coding::given(run, run.iter().any(u8::is_ascii_digit))
+    }
+
+    #[inline]
+    fn given(run: &[u8], has_digit: bool) -> Coding {
+        match run.len() > MAX_WORD || (run.len() > PIECE && has_digit) {
+            true if rough::is_rough(run) => Coding::Rough,
+            true => Coding::Pieces,
+            false => Coding::Word,
+        }
+    }
+
+    /// Returns the byte that a token begins with.
+    pub(crate) fn mark(self) -> Option<u8> {
+        match self {
+            Coding::Word => None,
+            Coding::Pieces => Some(MARK),
+            Coding::Rough => Some(ROUGH),
+        }
+    }
+
+    /// Takes a token apart: the coding of its run, and what stands behind the mark.
+    pub(crate) fn of_token(token: &[u8]) -> (Coding, &[u8]) {
+        match token {
+            [MARK, piece @ ..] => (Coding::Pieces, piece),
+            [ROUGH, piece @ ..] => (Coding::Rough, piece),
+            word => (Coding::Word, word),
+        }
+    }
 }
 
 /// A run of a text.
@@ -58,21 +106,29 @@ pub(crate) struct Run<'t> {
     pub(crate) start: usize,
     /// Its bytes.
     pub(crate) bytes: &'t [u8],
-    /// Whether it is cut into pieces.
-    pub(crate) is_cut: bool,
+    /// What its tokens are.
+    pub(crate) coding: Coding,
 }
 
 impl Run<'_> {
     /// Calls `f` with each token of the run.
     #[inline]
     pub(crate) fn for_each_token(&self, mut f: impl FnMut(&[u8])) {
-        if !self.is_cut {
-            return f(self.bytes);
-        }
-        let mut token = [MARK; PIECE + 1];
+        let Some(mark) = self.coding.mark() else { return f(self.bytes) };
+        let mut token = [mark; PIECE + 1];
         for piece in self.bytes.chunks(PIECE) {
-            token[1..=piece.len()].copy_from_slice(piece);
-            f(&token[..=piece.len()]);
+            let token = &mut token[..=piece.len()];
+            match self.coding {
+                Coding::Rough => {
+                    token[1..].iter_mut().zip(piece).for_each(|(to, byte)| *to = kind(*byte));
+                }
+                _ => token[1..].copy_from_slice(piece),
+            }
+            f(token);
+        }
+        if self.coding == Coding::Rough {
+            // Told of each text with such a run, where too little of one is known.
+            f(&[ROUGH]);
         }
     }
 }
@@ -97,8 +153,7 @@ pub(crate) fn for_each_run<'t>(text: &'t [u8], mut f: impl FnMut(Run<'t>)) -> bo
         }
         wide |= any;
         let bytes = &text[start..at];
-        let is_cut = bytes.len() > MAX_WORD || (bytes.len() > PIECE && any & DIGIT != 0);
-        f(Run { start, bytes, is_cut });
+        f(Run { start, bytes, coding: Coding::given(bytes, any & DIGIT != 0) });
     }
     wide & WIDE != 0
 }
@@ -149,6 +204,13 @@ mod tests {
         );
         assert_eq!(tokens("größe ü5 überall5".as_bytes()).len(), 2 + 3);
         assert!(tokens(b"").is_empty() && tokens(b" \n\t--\x1b[").is_empty());
+    }
+
+    #[test]
+    fn ids_of_other_alphabets_are_told_roughly() {
+        let rough = tokens(b"v8Xq2LmN0p");
+        assert_eq!(rough, ["\u{3}9c54", "\u{3}e8b5", "\u{3}cb", "\u{3}"]);
+        assert_eq!(tokens(b"w4nO6lPV8B"), tokens(b"W8xq2yBH4f"), "bytes of the same kinds");
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use super::{Lookup, Place, Plan};
 use crate::query::Term;
-use crate::text::FOLDING;
+use crate::text::{Coding, FOLDING};
 
 /// The most look-ups that are written out; what is beyond is left out, and marked.
 const MAX_SHOWN: usize = 24;
 
-/// Returns what is looked up for a term: words and pieces (`#`) of ids, with `*` where more may
-/// stand beside, `~` where case does not count, `+` between what must be there together and `|`
+/// Returns what is looked up for a term: words, pieces (`#`) of ids, and the kinds of their bytes
+/// (`?`), with `*` where more may stand beside, `~` where case does not count, `+` between what must be there together and `|`
 /// between alternatives.
 ///
 /// The text may hold any character of the term.
@@ -25,7 +25,7 @@ fn any_case(parts: &[Plan]) -> Option<Lookup> {
     let Some((Plan::Lookup(first), others)) = parts.split_first() else { return None };
     let same = |part: &Plan| match part {
         Plan::Lookup(other) => {
-            (other.piece, other.place) == (first.piece, first.place)
+            (other.coding, other.place) == (first.coding, first.place)
                 && other.bytes.eq_ignore_ascii_case(&first.bytes)
         }
         _ => false,
@@ -72,7 +72,7 @@ fn write(plan: &Plan, nested: bool, left: &mut usize, text: &mut String) {
 
 impl Lookup {
     fn describe(&self) -> String {
-        if !self.piece && self.bytes == FOLDING {
+        if self.coding == Coding::Word && self.bytes == FOLDING {
             return "\u{17f} or \u{212a}".to_owned();
         }
         let bytes = String::from_utf8_lossy(&self.bytes);
@@ -82,7 +82,11 @@ impl Lookup {
             Place::End => ("*", ""),
             Place::Inside => ("*", "*"),
         };
-        let mark = if self.piece { "#" } else { "" };
+        let mark = match self.coding {
+            Coding::Word => "",
+            Coding::Pieces => "#",
+            Coding::Rough => "?",
+        };
         let case = if self.fold { "~" } else { "" };
         format!("{case}{mark}{before}{bytes}{after}")
     }

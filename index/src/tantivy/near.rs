@@ -9,7 +9,7 @@ use super::Index;
 use super::error::{Error, guard};
 use crate::query::{Pattern, Query};
 use crate::terms::Flat;
-use crate::text::{in_run, is_cut};
+use crate::text::{Coding, in_run};
 
 /// A shorter word is near too many others.
 const MIN_CHARS: usize = 4;
@@ -100,7 +100,8 @@ fn wanted(query: &Query) -> Vec<Wanted> {
         for run in literal.split(|byte| !in_run(*byte)) {
             let Ok(word) = std::str::from_utf8(run) else { continue };
             let chars: Vec<char> = word.to_lowercase().chars().collect();
-            let fits = (MIN_CHARS..=MAX_CHARS).contains(&chars.len()) && !is_cut(run);
+            let fits =
+                (MIN_CHARS..=MAX_CHARS).contains(&chars.len()) && Coding::of(run) == Coding::Word;
             if fits && found.len() < MAX_WORDS && found.iter().all(|wanted| wanted.word != word) {
                 found.push(Wanted {
                     word: word.to_owned(),

@@ -1,10 +1,10 @@
 //! Sets of tokens of four lower-case hex digits, a bit for each of the 65,536.
 //!
 //! Pure. A set takes 8 KiB instead of four or five bytes a token, and a scan that knows a digit
-//! looks at a sixteenth of it. Knows nothing of pieces and words but the mark of a piece.
+//! looks at a sixteenth of it. Knows nothing of pieces and words but that a piece has a mark.
 
 use crate::plan::{Lookup, Place};
-use crate::text::{MARK, PIECE};
+use crate::text::PIECE;
 
 /// Bytes of a set.
 pub(super) const BYTES: usize = (1 << (4 * PIECE)) / 8;
@@ -55,8 +55,9 @@ pub(super) fn scan(set: &[u8], lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> boo
         Place::End => spare..spare + 1,
         Place::Inside => 0..spare + 1,
     };
-    let mark = usize::from(lookup.piece);
-    let mut token = [MARK; PIECE + 1];
+    let mark = lookup.coding.mark();
+    let mut token = [mark.unwrap_or_default(); PIECE + 1];
+    let from = usize::from(mark.is_none());
     for offset in offsets.clone() {
         let Some(digits) = digits(lookup, offset) else { continue };
         let [a, b, c, d] = &digits;
@@ -67,7 +68,7 @@ pub(super) fn scan(set: &[u8], lookup: &Lookup, f: &mut impl FnMut(&[u8]) -> boo
             token[1..].copy_from_slice(&at.map(|value| DIGITS[value]));
             // One that was found further left already is not found again.
             let earlier = (offsets.start..offset).any(|before| holds(&token[1..], lookup, before));
-            if !earlier && lookup.accepts(&token[1 - mark..]) && !f(&token[1 - mark..]) {
+            if !earlier && lookup.accepts(&token[from..]) && !f(&token[from..]) {
                 return false;
             }
         }

@@ -27,8 +27,9 @@ fn scan(flat: &Flat, lookup: &Lookup) -> Vec<Vec<u8>> {
 }
 
 fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
-    let lookup =
-        Lookup { piece, place, bytes: bytes.as_bytes().to_vec(), fold, full: false, rare: false };
+    let coding = if piece { Coding::Pieces } else { Coding::Word };
+    let bytes = bytes.as_bytes().to_vec();
+    let lookup = Lookup { coding, place, bytes, fold, full: false, rare: false };
     let text = |token| String::from_utf8(token).unwrap().replace('\u{1}', ".");
     scan(flat, &lookup).into_iter().map(text).collect()
 }
@@ -117,18 +118,21 @@ fn a_damaged_or_stale_file_is_not_believed() {
 }
 
 fn token() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof!["\u{1}[abAB0@`]{1,4}", "[abAB0@`]{1,9}"].prop_map(String::into_bytes)
+    prop_oneof!["\u{1}[abAB0@`]{1,4}", "[abAB0@`]{1,9}", "\u{3}[0-3ab]{0,4}"]
+        .prop_map(String::into_bytes)
 }
 
 fn lookup() -> impl Strategy<Value = Lookup> {
     let place =
         prop_oneof![Just(Place::Whole), Just(Place::Start), Just(Place::End), Just(Place::Inside)];
-    (any::<[bool; 3]>(), place, "[abAB0@`]{1,5}").prop_map(|([piece, fold, full], place, bytes)| {
+    let coding = prop_oneof![Just(Coding::Word), Just(Coding::Pieces), Just(Coding::Rough)];
+    let bytes = prop_oneof!["[abAB0@`]{1,5}", "[0-3ab]{1,4}"];
+    (coding, any::<[bool; 2]>(), place, bytes).prop_map(|(coding, [fold, full], place, bytes)| {
         let mut bytes = bytes.into_bytes();
         if fold {
             bytes.make_ascii_lowercase();
         }
-        Lookup { piece, place, bytes, fold, full: full && piece, rare: false }
+        Lookup { coding, place, bytes, fold, full: full && coding != Coding::Word, rare: false }
     })
 }
 
