@@ -6,24 +6,25 @@ search.py CORPUS [--queries FILE] [--archive DIR] [--gzip DIR] [--rg N]
 Needs `rg`. Each query runs once to warm up and three times for the clock; the least counts. ripgrep, whose time hardly
 depends on what is asked, runs once for N of the queries (8); its median stands for the others. An archive of the corpus
 and a directory of its logs, compressed one by one, are made unless they are given. Cold means that the archive's files
-were dropped from the page cache before, as far as the system lets go of them.
+were dropped from the page cache before, as far as the system lets go of them. Processor time is of the whole process, all
+threads, its start included, for each GB of raw logs; documents read in vain are told by kind of query.
 """
-import argparse, gzip, os, re, statistics, subprocess, time
+import argparse, collections, gzip, json, os, statistics, subprocess, time
 from pathlib import Path
 import common
 
-UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-READ = re.compile(r"read: ([\d,]+) documents? decoded \(([\d.,]+) (\w+)\), [\d,]+ verified, ([\d,]+) false")
+# A query, what it took here and of ripgrep (ms), processor time here (ms), and what it says of itself.
+Row = collections.namedtuple("Row", "kind text took theirs cpu read bytes vain lines inside")
 SELECTIVE = "F", "no log says this, ever"
 
 
 def clock(command):
-    """Milliseconds, and the most memory in MB, of a process."""
+    """Milliseconds by the clock and of processors, and the most memory in MB, of a process."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0
-    return (time.perf_counter() - start) * 1000, usage.ru_maxrss / 1024
+    return (time.perf_counter() - start) * 1000, (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss / 1024
 
 
 def percentile(values, share):
@@ -45,13 +46,12 @@ def drop_cache(folder):
             os.close(handle)
 
 
-def decoded(command):
-    """Documents and bytes read by a search, and documents read in vain, as it explains itself."""
-    said = subprocess.run([*command, "--explain"], capture_output=True, text=True, errors="replace").stderr
-    found = READ.search(said)
-    documents, size, unit, vain = found.groups() if found else ("0", "0", "B", "0")
-    number = lambda text: float(text.replace(",", ""))
-    return int(number(documents)), number(size) * UNITS[unit], int(number(vain))
+def explained(command):
+    """What a search says of itself: documents and bytes read, documents read in vain, lines found, milliseconds inside."""
+    said = subprocess.run([*command, "--json", "--explain"], capture_output=True, text=True, errors="replace").stderr
+    plans = [json.loads(line)["explain"] for line in said.splitlines() if line.startswith('{"v":1,"explain"')]
+    plan = plans[0] if plans else {}
+    return [plan.get(key, 0) for key in ("decoded", "decoded_bytes", "false", "lines", "took_ms")]
 
 
 def ripgrep(queries, folder, count):
@@ -82,20 +82,25 @@ def main():
         ours = [common.BIN, "--archive", archive, "search", common.FLAG[kind], text]
         clock(ours)
         runs = [clock(ours) for _ in range(3)]
-        memory = max(memory, *(most for _, most in runs))
-        rows.append((min(took for took, _ in runs), theirs.get((kind, text), usual), kind, text, *decoded(ours)))
-    for mine, other, kind, text, documents, size, vain in sorted(rows, key=lambda row: row[1] / row[0]):
-        print(f"{mine:8.1f} ms {other:8.0f} ms {other / mine:6.0f}x {documents:6} read {vain:6} in vain {size / 1e6:8.1f} MB  {kind} {text}")
-    mine = [row[0] for row in rows]
+        memory = max(memory, *(most for *_, most in runs))
+        took, cpu = (min(run[part] for run in runs) for part in (0, 1))
+        rows.append(Row(kind, text, took, theirs.get((kind, text), usual), cpu, *explained(ours)))
+    for row in sorted(rows, key=lambda row: row.theirs / row.took):
+        print(f"{row.took:8.1f} ms {row.theirs:8.0f} ms {row.theirs / row.took:6.0f}x {row.read:6} read {row.vain:6} in vain "
+              f"{row.bytes / 1e6:8.1f} MB  {row.kind} {row.text}")
+    mine = [row.took for row in rows]
     print(f"{raw / 1e6:.0f} MB, {len(rows)} queries; {common.machine()}; rg -z {usual:.0f} ms")
     for name, share in (("p50", 0.5), ("p95", 0.95), ("worst", 1)):
         took = percentile(mine, share)
         print(f"{name}: {took:.1f} ms, {usual / took:.0f}x")
     for kind, name in (("F", "literals"), ("E", "regexes")):
-        of = [row for row in rows if row[2] == kind and row[4]]
-        vain = 100 * sum(row[6] for row in of) / max(1, sum(row[4] for row in of))
-        sizes = [row[5] / 1e6 for row in of]
+        of = [row for row in rows if row.kind == kind and row.read]
+        vain = 100 * sum(row.vain for row in of) / max(1, sum(row.read for row in of))
+        sizes = [row.bytes / 1e6 for row in of]
         print(f"{name}: decoded p50 {percentile(sizes, 0.5):.1f} MB, p95 {percentile(sizes, 0.95):.1f} MB, {vain:.0f} % of documents in vain")
+    for name, of in (("with hits", [row for row in rows if row.lines]), ("without", [row for row in rows if not row.lines])):
+        inside, cpu = (percentile([getattr(row, of_it) for row in of] or [0], 0.95) for of_it in ("inside", "cpu"))
+        print(f"{len(of)} queries {name}: p95 {inside:.1f} ms inside the process, {cpu * 1e9 / raw:.1f} ms of processors a GB")
     cold = []
     for _ in range(3):
         drop_cache(archive)
