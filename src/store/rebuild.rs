@@ -5,26 +5,25 @@
 //! and passed over; where a pack is missing, how far capturing was is not believed and the next sync lists again.
 
 mod artifacts;
+mod frames;
 mod notes;
 mod progress;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::catalogue::{Access, BaseRow, Catalogue, PackRow, Writes};
+use super::catalogue::{Access, Catalogue};
 use super::check::Damage;
 use super::compact::supersede;
+use super::packs::PackInfo;
 use super::packs::disk::Disk;
 use super::packs::ledger::RecordKind;
-use super::packs::shapes::{Shapes, Sketch};
-use super::packs::{Footer, Kind, PackInfo};
-use super::{
-    Frame, Store, StoreError, TraceId, TraceRow, check_marker, io, lock, packs, remove_leftovers,
-};
-use crate::model::{Job, JobId, PipelineId, ProjectId};
+use super::{Store, StoreError, check_marker, io, lock, packs, remove_leftovers};
+use crate::model::{Job, PipelineId, ProjectId};
+use frames::find_traces;
 use notes::Replay;
 
 /// A job's document, read.
@@ -187,139 +186,4 @@ fn number(store: &Store, rebuilt: &mut Rebuilt) -> Result<Vec<Numbered>, StoreEr
     let numbered: Vec<_> = numbered.collect();
     rebuilt.packs = numbered.len() as u64;
     Ok(numbered)
-}
-
-/// Puts rows of packs, bases and traces.
-async fn find_traces(
-    store: &Store,
-    numbered: &[Numbered],
-    rebuilt: &mut Rebuilt,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let mut bases: HashMap<[u8; 32], u64> = HashMap::new();
-    let mut spare = highest_trace(store, numbered)? + 1;
-    // A base may stand in a later pack than what needs it: rewriting moves it on.
-    for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
-        let rows = base_rows(store, pack, &footer, &mut bases, rebuilt)?;
-        let row = PackRow {
-            id: pack.id,
-            name: pack.info.name.0,
-            bytes: pack.info.bytes,
-            entries: footer.entries.len() as u64,
-            at: now,
-            compacted: pack.compacted,
-        };
-        store.places.learn(std::iter::once((pack.id, pack.info.name)), &rows);
-        let mut writes = Writes { pack: Some(row), bases: rows, ..Writes::default() };
-        writes.artifacts.chunks = artifacts::chunks(pack.id, &footer);
-        store.catalogue.write(&writes).await?;
-    }
-    for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
-        let traces = traces(pack, &footer, &bases);
-        rebuilt.traces += traces.len() as u64;
-        store.catalogue.put_found(traces, &mut spare).await?;
-    }
-    Ok(())
-}
-
-fn highest_trace(store: &Store, numbered: &[Numbered]) -> Result<u64, StoreError> {
-    let mut highest = 0;
-    for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
-        highest = footer.entries.iter().map(|e| e.place.trace).fold(highest, u64::max);
-    }
-    Ok(highest)
-}
-
-fn base_rows(
-    store: &Store,
-    pack: &Numbered,
-    footer: &Footer,
-    known: &mut HashMap<[u8; 32], u64>,
-    rebuilt: &mut Rebuilt,
-) -> Result<Vec<BaseRow>, StoreError> {
-    let mut rows = Vec::new();
-    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Base) {
-        let sketch = match store.packs.read(pack.info.name, entry, None) {
-            Ok(content) => Sketch::new(Shapes::of(&content).iter().collect()),
-            Err(e) if e.is_damage() => {
-                let what = format!("a base: {}", super::check::words(&e));
-                rebuilt.damaged.push(Damage { job: None, pack: Some(pack.info.name), what });
-                Sketch::new(Vec::new())
-            }
-            Err(e) => return Err(e.into()),
-        };
-        let id = known.len() as u64 + 1;
-        // The first with a content stands for it: a later pack may be on its way out as well.
-        let id = *known.entry(entry.hash).or_insert(id);
-        if rows.iter().any(|row: &BaseRow| row.id == id) || store.places.base(id).is_some() {
-            continue;
-        }
-        rows.push(BaseRow {
-            id,
-            hash: entry.hash,
-            pack: pack.id,
-            offset: entry.offset,
-            stored_bytes: entry.stored_bytes,
-            raw_bytes: entry.raw_bytes,
-            project: project_of(footer, &entry.hash),
-            sketch: sketch.encode(),
-        });
-    }
-    Ok(rows)
-}
-
-/// Returns the project of the logs that a base was made of, whose frames stand beside it; 0 where none does.
-fn project_of(footer: &Footer, base: &[u8; 32]) -> u64 {
-    let frame = footer.entries.iter().find(|e| e.base.as_ref() == Some(base));
-    frame.map_or(0, |frame| frame.place.project)
-}
-
-/// Puts the frames of a pack together to traces. One that is not whole is left out.
-fn traces(pack: &Numbered, footer: &Footer, bases: &HashMap<[u8; 32], u64>) -> Vec<TraceRow> {
-    let mut open: BTreeMap<(u64, u64), Vec<Frame>> = BTreeMap::new();
-    let mut whole = Vec::new();
-    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Frame) {
-        let place = &entry.place;
-        let key = (place.trace, place.job);
-        let frames = open.entry(key).or_default();
-        if place.raw_offset == 0 {
-            // What stands before is left of a try that failed; its number was given again.
-            frames.clear();
-        }
-        let at: u64 = frames.iter().map(|f| f.raw_bytes).sum();
-        if at != place.raw_offset {
-            open.remove(&key);
-            continue;
-        }
-        frames.push(Frame {
-            pack: pack.id,
-            offset: entry.offset,
-            stored_bytes: entry.stored_bytes,
-            raw_bytes: entry.raw_bytes,
-            raw_offset: place.raw_offset,
-            first_line: place.first_line,
-            lines: place.lines,
-            continues: place.continues,
-            hash: entry.hash,
-            base: entry.base.map(|hash| bases.get(&hash).copied().unwrap_or(packs::NO_BASE)),
-            open: Vec::new(),
-        });
-        if place.last
-            && let Some(frames) = open.remove(&key)
-        {
-            whole.push(TraceRow {
-                id: TraceId(key.0),
-                job: JobId(key.1),
-                raw_bytes: at + entry.raw_bytes,
-                lines: frames.iter().map(|f| f.lines).sum(),
-                // Of several frames its note tells it.
-                hash: frames[0].hash,
-                frames,
-            });
-        }
-    }
-    whole
 }
