@@ -7,13 +7,16 @@ use jobvault_index::query::parse_duration;
 use serde::Serialize;
 
 use super::compact::signed;
+use super::verify::{JsonDamage, line};
 use super::{Context, Exit, Problem, units};
 use crate::store::prune::{PruneOptions, Pruned, prune};
 
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Deletes what a crash left behind and what compact has superseded; never a log that the archive knows."
+    after_help = "Deletes what a crash left behind and what compact has superseded; never a log that the archive knows, nor\n\
+        a pack that may hold one which stands nowhere else: that one is named, and stays.\n\
+        Exit status: 0 done, 1 some of it cannot be read and stays, 2 failed."
 )]
 pub struct Args {
     /// How long superseded packs stay for readers and backups under way: 1h, 30m, 0s
@@ -38,6 +41,8 @@ struct Json {
     bytes: u64,
     rewritten: u64,
     spare_bytes: u64,
+    kept: Vec<JsonDamage>,
+    failed: Vec<JsonDamage>,
 }
 
 pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> {
@@ -60,10 +65,22 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             bytes: pruned.bytes(),
             rewritten: pruned.rewritten.len() as u64,
             spare_bytes: pruned.spare_bytes,
+            kept: pruned.kept.iter().map(JsonDamage::of).collect(),
+            failed: pruned.failed.iter().map(JsonDamage::of).collect(),
         })?,
-        false => context.out.summary(words(&pruned, dry_run)),
+        false => {
+            for kept in &pruned.kept {
+                context
+                    .out
+                    .warn(format!("the catalogue does not list it, and it stays: {}", line(kept)));
+            }
+            for failed in &pruned.failed {
+                context.out.warn(line(failed));
+            }
+            context.out.summary(words(&pruned, dry_run));
+        }
     }
-    Ok(Exit::Yes)
+    Ok(if pruned.failed.is_empty() { Exit::Yes } else { Exit::No })
 }
 
 /// Asks on a terminal; refuses where nobody can answer.

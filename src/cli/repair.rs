@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::connect::{self, Server, ServerArgs};
 use super::sync::open_index;
-use super::verify::{checked, line};
+use super::verify::{checked, line, settled_before};
 use super::{Context, Exit, Problem, units};
 use crate::config::Flags;
 use crate::export::sanitise;
@@ -60,7 +60,9 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let server = Server::new(&mut context.config, host, None)?;
     context.warn_of_config();
     let total = store.catalogue().packs().await?.iter().map(|(_, _, bytes)| bytes).sum();
-    let report = checked(&store, VerifyOptions::default(), total, &mut context).await?;
+    let settled_before = settled_before(context.now);
+    let options = VerifyOptions { settled_before, ..VerifyOptions::default() };
+    let report = checked(&store, options, total, &mut context).await?;
     let jobs: BTreeSet<JobId> = report.damaged.iter().filter_map(|d| d.job).collect();
     let jobs: Vec<JobId> = jobs.into_iter().collect();
     for damage in report.damaged.iter().filter(|d| d.job.is_none()) {

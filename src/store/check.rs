@@ -10,8 +10,11 @@
 mod artifacts;
 mod documents;
 mod rows;
+mod unlisted;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
 
 use super::catalogue::LivePack;
 use super::packs::codec::Base;
@@ -65,6 +68,9 @@ pub struct VerifyOptions {
     pub max_bytes: Option<u64>,
     /// Begin behind the pack of this number. A caller who keeps [`Report::through`] covers all packs in turn.
     pub after: u64,
+    /// A whole pack that the catalogue does not list is damage where its file is older than this: a younger one may be of
+    /// a writer at work. `None` passes over all whole ones.
+    pub settled_before: Option<Timestamp>,
 }
 
 /// What is wrong inside the packs that were read.
@@ -123,6 +129,8 @@ async fn check(
     report: &mut Report,
 ) -> Result<(), StoreError> {
     let mut found = Found::default();
+    // Before the rows are read: what a writer beside us adds meanwhile is not among them.
+    let there = store.packs().list();
     // A superseded pack is needed by nobody: what it held was read and verified when it was written anew.
     let packs = store.catalogue().live_packs().await?;
     for pack in packs.iter().copied() {
@@ -153,7 +161,12 @@ async fn check(
     }
     rows::check(store, &mut found, report).await?;
     documents::check(store, &found, options.fast, report).await?;
-    artifacts::check(store, &found, report).await
+    artifacts::check(store, &found, report).await?;
+    // In parts, they have their turn with the last pack.
+    if report.through == 0 {
+        unlisted::check(store, options.settled_before, there, report).await?;
+    }
+    Ok(())
 }
 
 /// What a pack turned out to be.
@@ -206,7 +219,7 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
     let mut checked = Checked::default();
     let table = match packs.footer(name) {
         Ok(footer) => footer.entries,
-        Err(e) if e.is_damage() => {
+        Err(e) if e.is_of_one_pack() => {
             checked.broken = Some(words(&e));
             return Ok(checked);
         }
@@ -224,7 +237,7 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
         match read {
             Ok(raw) if entry.kind == Kind::Frame => checked.logs.extend(whole.add(entry, &raw)),
             Ok(_) => {}
-            Err(e) if e.is_damage() => checked.entries.push((entry.clone(), words(&e))),
+            Err(e) if e.is_of_one_pack() => checked.entries.push((entry.clone(), words(&e))),
             Err(e) => return Err(e),
         }
     }
@@ -234,7 +247,10 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
         Err(e) if e.is_damage() && checked.entries.is_empty() => {
             checked.broken = Some("the pack does not match its name".to_owned());
         }
-        Err(e) if e.is_damage() => {}
+        Err(e) if e.is_of_one_pack() && checked.entries.is_empty() => {
+            checked.broken = Some(words(&e));
+        }
+        Err(e) if e.is_of_one_pack() => {}
         Err(e) => return Err(e.into()),
     }
     Ok(checked)
@@ -318,7 +334,8 @@ fn note_pack(
     }
 }
 
-pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+/// Says in one line what an error and its causes say.
+pub(crate) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -21,6 +21,7 @@ pub mod rebuild;
 pub mod repair;
 mod rewrite;
 mod segment;
+mod unlisted;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,6 +122,14 @@ impl StoreError {
             Self::NoPack(_) | Self::NoBase(_) | Self::NoChunk(_) => true,
             Self::Catalogue(source) => matches!(source, CatalogueError::Row { .. }),
             _ => false,
+        }
+    }
+
+    /// True where one pack cannot be read, for whatever reason, and others may be: a check goes on with them.
+    pub(crate) fn is_of_one_pack(&self) -> bool {
+        match self {
+            Self::Pack(source) | Self::Base { source, .. } => source.is_of_one_pack(),
+            _ => self.is_damage(),
         }
     }
 }

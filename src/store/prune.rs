@@ -1,13 +1,16 @@
 //! Pruning: deleting what nothing refers to, left by a crash or superseded by compaction.
 //!
 //! Never runs by itself. A pack that is needed in part is rewritten without the rest; whole packs are deleted a time of
-//! grace after nothing refers to them. What is not a pack by its name is never touched.
+//! grace after nothing refers to them. A pack that the catalogue does not list is deleted only where all that it holds is
+//! known to be elsewhere. What is not a pack by its name is never touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::check::Damage;
 use super::packs::PackInfo;
+use super::unlisted::{Standing, Unlisted, standing};
 use super::{Store, StoreError, compact, rewrite};
 
 /// How pruning is done.
@@ -29,8 +32,10 @@ impl Default for PruneOptions {
 /// What was deleted, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Packs that the catalogue does not list.
+    /// Packs that the catalogue does not list, and all of which it knows.
     pub unlisted: Vec<PackInfo>,
+    /// Packs that it does not list and that stay, each with the reason: what they hold may stand nowhere else.
+    pub kept: Vec<Damage>,
     /// Packs that cannot be read and that nothing refers to.
     pub unreadable: Vec<PackInfo>,
     /// Packs that nothing refers to any more, past their grace.
@@ -39,6 +44,8 @@ pub struct Pruned {
     pub rewritten: Vec<PackInfo>,
     /// Bytes in these that nothing needs.
     pub spare_bytes: u64,
+    /// Packs that were to be rewritten and cannot be read.
+    pub failed: Vec<Damage>,
 }
 
 impl Pruned {
@@ -67,15 +74,21 @@ pub async fn prune(
     let until = now.checked_sub(options.grace).unwrap_or(Timestamp::MIN);
     let (parts, needed) = rewrite::parts(store).await?;
     let rewritten = parts.iter().map(|p| PackInfo { name: p.pack.name, bytes: p.pack.bytes });
+    let (unlisted, kept) = unlisted(store).await?;
     let mut pruned = Pruned {
-        unlisted: unlisted(store).await?,
+        unlisted,
+        kept,
         unreadable: unreadable(store).await?,
         rewritten: rewritten.collect(),
         spare_bytes: parts.iter().map(|p| p.spare_bytes).sum(),
         ..Pruned::default()
     };
     if !options.dry_run {
-        rewrite::rewrite(store, parts, &needed, now).await?;
+        let spare: BTreeMap<_, _> = parts.iter().map(|p| (p.pack.name, p.spare_bytes)).collect();
+        pruned.failed = rewrite::rewrite(store, parts, &needed, now).await?;
+        let failed: BTreeSet<_> = pruned.failed.iter().filter_map(|failed| failed.pack).collect();
+        pruned.rewritten.retain(|pack| !failed.contains(&pack.name));
+        pruned.spare_bytes = pruned.rewritten.iter().map(|pack| spare[&pack.name]).sum();
         let live = store.catalogue.log_packs().await?;
         compact::supersede(store, &live, now).await?;
         for pack in &pruned.unlisted {
@@ -96,26 +109,32 @@ pub async fn prune(
     Ok(pruned)
 }
 
-/// Returns the packs that the catalogue does not list.
+/// Returns the packs that the catalogue does not list: those that are deleted, and those that stay, with the reason.
 ///
-/// None where a pack is missing that something refers to: a crash leaves no such reference, a damaged row may, and then
-/// any of them may be that pack.
-async fn unlisted(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
+/// None is deleted where a pack is missing that something refers to: a crash leaves no such reference, a damaged row may,
+/// and then any of them may be that pack.
+async fn unlisted(store: &Store) -> Result<(Vec<PackInfo>, Vec<Damage>), StoreError> {
+    let there = store.packs.list()?;
+    let names: BTreeSet<_> = there.iter().map(|pack| pack.name).collect();
     let listed = store.catalogue.packs().await?;
-    let mut unlisted = store.packs.list()?;
-    let there: BTreeSet<_> = unlisted.iter().map(|pack| pack.name).collect();
-    let found = |(id, name, _): &(u64, _, _)| there.contains(name).then_some(*id);
+    let found = |(id, name, _): &(u64, _, _)| names.contains(name).then_some(*id);
     let found: BTreeSet<u64> = listed.iter().filter_map(found).collect();
-    let listed: BTreeSet<_> = listed.into_iter().map(|(_, name, _)| name).collect();
-    unlisted.retain(|pack| !listed.contains(&pack.name));
-    if !unlisted.is_empty() {
-        let referenced = store.catalogue.referenced_packs().await?;
-        if !referenced.is_some_and(|packs| packs.is_subset(&found)) {
-            return Ok(Vec::new());
+    let (mut unneeded, mut kept) = (Vec::new(), Vec::new());
+    let stays = |info: PackInfo, what| Damage { job: None, pack: Some(info.name), what };
+    for Unlisted { info, standing } in standing(store, there).await? {
+        match standing {
+            Standing::Unneeded => unneeded.push(info),
+            Standing::Unreadable(what) | Standing::Unknown(what) => kept.push(stays(info, what)),
         }
     }
-    unlisted.sort_unstable_by_key(|pack| pack.name);
-    Ok(unlisted)
+    if !unneeded.is_empty() {
+        let referenced = store.catalogue.referenced_packs().await?;
+        if !referenced.is_some_and(|packs| packs.is_subset(&found)) {
+            let what = "a pack is missing that the catalogue needs, and this may be it".to_owned();
+            kept.extend(unneeded.drain(..).map(|info| stays(info, what.clone())));
+        }
+    }
+    Ok((unneeded, kept))
 }
 
 /// Returns the packs that cannot be read and that nothing refers to: what they held is lost or was stored again.

@@ -7,24 +7,27 @@
 mod artifacts;
 mod frames;
 mod notes;
+mod old;
 mod progress;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::catalogue::{Access, Catalogue};
-use super::check::Damage;
+use super::check::{Damage, words};
 use super::compact::supersede;
-use super::packs::PackInfo;
 use super::packs::disk::Disk;
 use super::packs::ledger::RecordKind;
+use super::packs::{Footer, PackError, PackInfo, Packs};
 use super::{Store, StoreError, check_marker, io, lock, packs, remove_leftovers};
 use crate::model::{Job, PipelineId, ProjectId};
 use frames::find_traces;
 use notes::Replay;
+use old::{Old, Salvaged};
 
 /// A job's document, read.
 #[derive(Debug, Clone, Default)]
@@ -53,11 +56,22 @@ pub struct Rebuilt {
 }
 
 /// A pack and the number it has in the new catalogue.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Numbered {
     info: PackInfo,
     id: u64,
     compacted: bool,
+    /// What the old catalogue says of it, where its footer cannot be read.
+    salvaged: Option<Arc<Salvaged>>,
+}
+
+impl Numbered {
+    fn footer(&self, packs: &Packs) -> Result<Footer, PackError> {
+        match &self.salvaged {
+            Some(salvaged) => Ok(salvaged.footer.clone()),
+            None => packs.footer(self.info.name),
+        }
+    }
 }
 
 /// A catalogue that was made anew and stands beside the old one. Dropped, it leaves the old one as it is.
@@ -124,10 +138,11 @@ pub async fn build(
         packs: packs::Packs::new(root.join("packs"), root.join("tmp")),
         places: Default::default(),
         bases: Default::default(),
-        lock: Some(std::sync::Arc::new(lock)),
+        lock: Some(Arc::new(lock)),
     };
     let mut found = Rebuilt::default();
-    let numbered = number(&store, &mut found)?;
+    let old = Old::open(&root.join("catalogue.sqlite")).await;
+    let numbered = number(&store, old.as_ref(), &mut found).await?;
     find_traces(&store, &numbered, &mut found, now).await?;
     let mut replay = Replay::new(&store, parse, now);
     for (done, pack) in numbered.iter().enumerate() {
@@ -143,6 +158,10 @@ pub async fn build(
         }
     }
     replay.finish(found.damaged.is_empty()).await?;
+    if let Some(old) = old {
+        found.damaged.extend(old.lost(&store.catalogue).await?);
+        old.close().await;
+    }
     let live = store.catalogue.live_packs().await?;
     supersede(&store, &live, now).await?;
     Ok(Rebuilding { store, path, found })
@@ -163,27 +182,45 @@ fn put_in_place(disk: &Disk, root: &Path, path: &Path) -> Result<(), StoreError>
 }
 
 /// Lists the packs in the order of their numbers. Of two with one number, as a crash may leave, one gets a new one.
-fn number(store: &Store, rebuilt: &mut Rebuilt) -> Result<Vec<Numbered>, StoreError> {
-    let mut found = Vec::new();
+///
+/// A pack whose footer cannot be read is among them where the old catalogue knows it.
+async fn number(
+    store: &Store,
+    old: Option<&Old>,
+    rebuilt: &mut Rebuilt,
+) -> Result<Vec<Numbered>, StoreError> {
+    let (mut found, mut broken) = (Vec::new(), BTreeMap::new());
     for info in store.packs.list()? {
         match store.packs.footer(info.name) {
-            Ok(footer) => found.push((footer.number, footer.compacted, info)),
-            Err(e) if e.is_damage() => {
-                let what = super::check::words(&e);
-                rebuilt.damaged.push(Damage { job: None, pack: Some(info.name), what });
-            }
+            Ok(footer) => found.push((footer.number, footer.compacted, info, None)),
+            Err(e) if e.is_of_one_pack() => drop(broken.insert(info.name, (info, words(&e)))),
             Err(e) => return Err(e.into()),
         }
     }
-    found.sort_by_key(|(number, _, info)| (*number, info.name));
+    rebuilt.packs = found.len() as u64;
+    let mut salvaged = match old {
+        Some(old) => old.salvage(&store.packs, &broken.keys().copied().collect()).await,
+        None => HashMap::new(),
+    };
+    for (name, (info, mut what)) in broken {
+        if let Some(salvaged) = salvaged.remove(&name) {
+            let Footer { number, compacted, .. } = salvaged.footer;
+            found.push((number, compacted, info, Some(Arc::new(salvaged))));
+            what.push_str("; what the catalogue knew of it is kept");
+        }
+        rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });
+    }
+    for stray in store.packs.strays()? {
+        let what = format!("{} stands in a folder where no pack is looked for", stray.display());
+        rebuilt.damaged.push(Damage { job: None, pack: None, what });
+    }
+    found.sort_by_key(|(number, _, info, _)| (*number, info.name));
     let mut taken = BTreeSet::new();
     let mut next = found.last().map_or(0, |(number, ..)| *number) + 1;
-    let numbered = found.into_iter().map(|(number, compacted, info)| {
+    let numbered = found.into_iter().map(|(number, compacted, info, salvaged)| {
         let id = if taken.insert(number) { number } else { next };
         next += u64::from(id != number);
-        Numbered { info, id, compacted }
+        Numbered { info, id, compacted, salvaged }
     });
-    let numbered: Vec<_> = numbered.collect();
-    rebuilt.packs = numbered.len() as u64;
-    Ok(numbered)
+    Ok(numbered.collect())
 }

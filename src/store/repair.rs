@@ -50,7 +50,7 @@ impl Repair {
                 let read = |frame| store.read_frame(frame).map(drop);
                 match row.frames.iter().try_for_each(read) {
                     Ok(()) => {}
-                    Err(e) if e.is_damage() => damaged.push(row),
+                    Err(e) if e.is_of_one_pack() => damaged.push(row),
                     Err(e) => return Err(e),
                 }
             }

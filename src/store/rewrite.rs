@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::catalogue::{LivePack, PackRow, Switch};
+use super::check::{Damage, words};
 use super::packs::codec::Base;
 use super::packs::ledger::{self, Record, RecordKind};
 use super::packs::{Entry, Footer, Kind, PackWriter};
@@ -106,13 +107,15 @@ pub(super) async fn parts(store: &Store) -> Result<(Vec<Part>, Needed), StoreErr
     Ok((readable, needed))
 }
 
-/// Copies what is needed of packs into new ones and refers to those.
+/// Copies what is needed of packs into new ones and refers to those. Returns the packs that stay because they cannot be
+/// read, with what is wrong.
 pub(super) async fn rewrite(
     store: &Store,
     parts: Vec<Part>,
     needed: &Needed,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Damage>, StoreError> {
+    let mut failed = Vec::new();
     let [packs, ..] = store.catalogue.highest().await?;
     let mut next = packs + 1;
     let mut parts = parts.into_iter().peekable();
@@ -121,8 +124,9 @@ pub(super) async fn rewrite(
         for part in parts.by_ref() {
             match copy.take(&part, needed) {
                 Ok(()) => {}
-                Err(e) if e.is_damage() => {
-                    tracing::warn!("Not rewritten, pack {}: {e}", part.pack.name);
+                Err(e) if e.is_of_one_pack() => {
+                    let what = format!("it cannot be rewritten: {}", words(&e));
+                    failed.push(Damage { job: None, pack: Some(part.pack.name), what });
                 }
                 Err(e) => return Err(e),
             }
@@ -133,7 +137,7 @@ pub(super) async fn rewrite(
         copy.commit(needed, now).await?;
         next += 1;
     }
-    Ok(())
+    Ok(failed)
 }
 
 /// One new pack being filled.

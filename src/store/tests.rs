@@ -3,6 +3,7 @@ mod care;
 mod compact;
 mod cuts;
 mod damage;
+mod evidence;
 mod harm;
 mod power;
 mod rebuild;

@@ -180,20 +180,29 @@ fn compacting_and_pruning_change_no_answer() {
     let server = FakeGitLab::start(server_with(40));
     let home = Home::synced(&server);
     let before = home.run(&["search", "--no-limit", "done"]).stdout;
+    let archive = home.path().join(".local/share/jobvault");
+    let stray = packs(&archive.join("packs")).remove(0);
+    let bytes = std::fs::read(&stray).unwrap();
     let compacted = home.run(&["compact", "--grace", "0s", "--json"]);
     assert_eq!(compacted.code, 0, "{}", compacted.stderr);
     assert_eq!(lines(&compacted.stdout)[0]["traces"], 40);
     let again = home.run(&["compact", "--grace", "0s"]);
     assert!(again.stderr.contains("nothing to compact"), "{}", again.stderr);
-    let archive = home.path().join(".local/share/jobvault");
+    // As a crash leaves it: all that it holds stands elsewhere.
+    std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    std::fs::write(&stray, bytes).unwrap();
     std::fs::create_dir_all(archive.join("packs/00")).unwrap();
-    let stray = archive.join(format!("packs/00/{}.pack", "00".repeat(32)));
-    std::fs::write(&stray, "left by a crash").unwrap();
+    let unknown = archive.join(format!("packs/00/{}.pack", "00".repeat(32)));
+    std::fs::write(&unknown, "no crash leaves this").unwrap();
     let unasked = home.run(&["prune"]);
     assert_eq!(unasked.code, 2, "{}", unasked.stderr);
     assert!(unasked.stderr.contains("hint: ") && stray.exists(), "{}", unasked.stderr);
-    assert_eq!(home.run(&["prune", "--yes"]).code, 0);
-    assert!(!stray.exists());
+    let pruned = home.run(&["prune", "--yes"]);
+    assert_eq!(pruned.code, 0);
+    assert!(pruned.stderr.contains("it stays"), "{}", pruned.stderr);
+    assert!(!stray.exists() && unknown.exists());
+    assert_eq!(home.run(&["verify"]).code, 1);
+    std::fs::remove_file(&unknown).unwrap();
     assert_eq!(home.run(&["search", "--no-limit", "done"]).stdout, before);
     assert_eq!((home.raw("7"), home.run(&["verify"]).code), (log(7), 0));
 }

@@ -110,6 +110,17 @@ impl Catalogue {
         Ok(found)
     }
 
+    /// Returns the chunks that stand in a pack.
+    pub(crate) async fn chunks_in(&self, pack: u64) -> Result<Vec<ChunkRow>, CatalogueError> {
+        let failed = self.failed("read");
+        let rows = sqlx::query("SELECT * FROM chunks WHERE pack = ?")
+            .bind(pack as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(&failed)?;
+        rows.iter().map(|row| chunk(row).map_err(&failed)).collect()
+    }
+
     /// Returns the packs in which chunks and listings of artifacts stand.
     pub(super) async fn artifact_packs(&self) -> Result<Vec<u64>, CatalogueError> {
         let ids: Vec<i64> = sqlx::query_scalar(

@@ -87,6 +87,16 @@ impl Catalogue {
         Ok(rows.into_iter().map(|(job, kind)| (JobId(job as u64), what(kind))).collect())
     }
 
+    /// Returns the jobs that have a log, ascending.
+    pub(crate) async fn jobs_with_log(&self) -> Result<Vec<JobId>, CatalogueError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar("SELECT id FROM job_rows WHERE trace IS NOT NULL ORDER BY id")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(self.failed("read"))?;
+        Ok(ids.into_iter().map(|id| JobId(id as u64)).collect())
+    }
+
     /// Returns of some jobs those whose rows cannot be read, with the reason.
     pub(crate) async fn unreadable_jobs(
         &self,

@@ -57,6 +57,11 @@ impl Catalogue {
         self.packs_where("superseded_at IS NULL AND id NOT IN (SELECT pack FROM chunks)").await
     }
 
+    /// Returns all packs, by number.
+    pub(crate) async fn all_packs(&self) -> Result<Vec<LivePack>, CatalogueError> {
+        self.packs_where("1").await
+    }
+
     async fn packs_where(&self, condition: &'static str) -> Result<Vec<LivePack>, CatalogueError> {
         let mut sql = QueryBuilder::<Sqlite>::new(
             "SELECT id, name, bytes, entries, compacted, ledgers_moved FROM packs WHERE ",

@@ -66,7 +66,7 @@ fn misplaced(
         let footer = store.name(pack).and_then(|name| Ok(store.packs.footer(name)?));
         let footer = match footer {
             Ok(footer) => Some(footer).filter(|_| !superseded.contains(&pack)),
-            Err(e) if e.is_damage() => None,
+            Err(e) if e.is_of_one_pack() => None,
             Err(e) => return Err(e),
         };
         for (offset, mut jobs) in ledgers {
@@ -92,7 +92,12 @@ fn retain_misplaced(
         jobs.clear();
         return Ok(());
     }
-    let ledger = store.packs.read(store.name(pack)?, entry, None)?;
+    let ledger = match store.packs.read(store.name(pack)?, entry, None) {
+        Ok(ledger) => ledger,
+        // It could be read when its pack was checked: that it cannot now is no fault of a row.
+        Err(e) if e.is_of_one_pack() => return Ok(jobs.clear()),
+        Err(e) => return Err(e.into()),
+    };
     let owners: Vec<Option<u64>> = ledger::records(&ledger)
         .map(|record| record.ok().filter(|r| r.kind.is_listing()).map(|r| r.job))
         .collect();

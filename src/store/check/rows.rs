@@ -76,7 +76,7 @@ pub(super) async fn tables(
         for pack in packs {
             let table = match store.name(pack).and_then(|name| Ok(store.packs.footer(name)?)) {
                 Ok(footer) => Ok(footer.entries.into_iter().map(|e| (e.offset, e)).collect()),
-                Err(e) if e.is_damage() => Err(words(&e)),
+                Err(e) if e.is_of_one_pack() => Err(words(&e)),
                 Err(e) => return Err(e),
             };
             tables.insert(pack, table);

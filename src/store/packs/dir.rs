@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::PackError;
 use super::codec::{Base, Decoder};
 use super::decoders::{Decoders, Reading};
@@ -194,9 +196,52 @@ impl Packs {
         Ok(bytes)
     }
 
-    /// Lists the packs in the directory, in no order. Other files are passed over.
+    /// Finds the ledgers of a pack whose footer is lost, given its other entries. Reads all of it into memory.
+    pub(crate) fn ledgers_beside(
+        &self,
+        name: PackName,
+        known: &[Entry],
+    ) -> Result<Vec<Entry>, PackError> {
+        let path = self.path(name);
+        let bytes = fs::read(&path).map_err(|source| not_open(name, path, source))?;
+        Ok(super::salvage::ledgers(&bytes, known))
+    }
+
+    /// Lists the packs that stand where they are looked for, in no order. Other files are passed over.
     pub fn list(&self) -> Result<Vec<PackInfo>, PackError> {
         let mut found = Vec::new();
+        for (name, path) in self.named()? {
+            if path != self.path(name) {
+                continue;
+            }
+            match fs::metadata(&path) {
+                Ok(meta) => found.push(PackInfo { name, bytes: meta.len() }),
+                // Deleted since by a writer beside us.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(io("read", &path)(e)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lists the files with the name of a pack in folders where nobody looks for it.
+    pub fn strays(&self) -> Result<Vec<PathBuf>, PackError> {
+        let mut strays = self.named()?;
+        strays.retain(|(name, path)| *path != self.path(*name));
+        let mut strays: Vec<PathBuf> = strays.into_iter().map(|(_, path)| path).collect();
+        strays.sort_unstable();
+        Ok(strays)
+    }
+
+    /// Returns when the file of a pack was last written to, `None` where that cannot be told.
+    pub(crate) fn changed_at(&self, name: PackName) -> Option<Timestamp> {
+        let changed = fs::metadata(self.path(name)).and_then(|meta| meta.modified());
+        Timestamp::try_from(changed.ok()?).ok()
+    }
+
+    /// Returns all files with the name of a pack.
+    fn named(&self) -> Result<Vec<(PackName, PathBuf)>, PackError> {
+        let mut named = Vec::new();
         for folder in read_dir(&self.dir)? {
             if !folder.is_dir() {
                 continue;
@@ -205,12 +250,11 @@ impl Packs {
                 let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
                 let is_pack = path.extension().is_some_and(|e| e == "pack");
                 if let (true, Ok(name)) = (is_pack, stem.parse()) {
-                    let bytes = fs::metadata(&path).map_err(io("read", &path))?.len();
-                    found.push(PackInfo { name, bytes });
+                    named.push((name, path));
                 }
             }
         }
-        Ok(found)
+        Ok(named)
     }
 
     fn open(&self, name: PackName) -> Result<OpenPack<'_>, PackError> {

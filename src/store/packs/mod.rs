@@ -14,6 +14,7 @@ mod files;
 pub(crate) mod format;
 mod ids;
 pub mod ledger;
+mod salvage;
 pub(crate) mod shapes;
 mod stamps;
 pub(crate) mod varint;
@@ -74,5 +75,10 @@ impl PackError {
     /// True where stored bytes are lost or altered, false where only access to them failed.
     pub fn is_damage(&self) -> bool {
         !matches!(self, Self::Io { .. } | Self::Newer { .. })
+    }
+
+    /// True where this pack cannot be read and others may be: a check goes on with them.
+    pub(crate) fn is_of_one_pack(&self) -> bool {
+        !matches!(self, Self::Newer { .. })
     }
 }

@@ -23,13 +23,14 @@ pub(super) async fn find_traces(
     let mut spare = highest_trace(store, numbered)? + 1;
     // A base may stand in a later pack than what needs it: rewriting moves it on.
     for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
+        let footer = pack.footer(&store.packs)?;
         let rows = base_rows(store, pack, &footer, &mut bases, rebuilt)?;
+        let salvaged = pack.salvaged.as_deref();
         let row = PackRow {
             id: pack.id,
             name: pack.info.name.0,
-            bytes: pack.info.bytes,
-            entries: footer.entries.len() as u64,
+            bytes: salvaged.map_or(pack.info.bytes, |old| old.bytes),
+            entries: salvaged.map_or(footer.entries.len() as u64, |old| old.entries),
             at: now,
             compacted: pack.compacted,
         };
@@ -39,7 +40,7 @@ pub(super) async fn find_traces(
         store.catalogue.write(&writes).await?;
     }
     for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
+        let footer = pack.footer(&store.packs)?;
         let traces = traces(pack, &footer, &bases);
         rebuilt.traces += traces.len() as u64;
         store.catalogue.put_found(traces, &mut spare).await?;
@@ -50,7 +51,7 @@ pub(super) async fn find_traces(
 fn highest_trace(store: &Store, numbered: &[Numbered]) -> Result<u64, StoreError> {
     let mut highest = 0;
     for pack in numbered {
-        let footer = store.packs.footer(pack.info.name)?;
+        let footer = pack.footer(&store.packs)?;
         highest = footer.entries.iter().map(|e| e.place.trace).fold(highest, u64::max);
     }
     Ok(highest)
@@ -67,7 +68,7 @@ fn base_rows(
     for entry in footer.entries.iter().filter(|e| e.kind == Kind::Base) {
         let sketch = match store.packs.read(pack.info.name, entry, None) {
             Ok(content) => Sketch::new(Shapes::of(&content).iter().collect()),
-            Err(e) if e.is_damage() => {
+            Err(e) if e.is_of_one_pack() => {
                 let what = format!("a base: {}", words(&e));
                 rebuilt.damaged.push(Damage { job: None, pack: Some(pack.info.name), what });
                 Sketch::new(Vec::new())

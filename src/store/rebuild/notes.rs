@@ -57,13 +57,13 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     ) -> Result<(), StoreError> {
         let name = pack.info.name;
         self.writes = Writes { documents_in: Some(pack.id), ..Writes::default() };
-        let footer = self.store.packs.footer(name)?;
+        let footer = pack.footer(&self.store.packs)?;
         let ledgers: Vec<_> = footer.entries.iter().filter(|e| e.kind == Kind::Ledger).collect();
         for pass in [Pass::Projects, Pass::Documents, Pass::Notes] {
             for entry in &ledgers {
                 let bytes = match self.store.packs.read(name, entry, None) {
                     Ok(bytes) => bytes,
-                    Err(e) if e.is_damage() => {
+                    Err(e) if e.is_of_one_pack() => {
                         let what = format!("job documents: {}", words(&e));
                         if pass == Pass::Notes {
                             rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });

@@ -201,10 +201,14 @@ impl Work {
         if self == Self::Prune {
             let before = tempfile::tempdir().unwrap();
             copy_tree(dir.path(), before.path());
-            let store = archive_of_runs(dir.path(), 4..6).await;
-            compact(&store, CompactOptions::default(), now(), |_| {}).await.unwrap();
-            store.close().await;
-            super::damage::take_back_catalogue(dir.path(), before.path());
+            // Compactions that were stopped before they referred to what they had written.
+            for minutes in 1..4 {
+                let store = Store::open_for_writing(dir.path(), "test", now()).await.unwrap();
+                let at = now() + jiff::SignedDuration::from_mins(minutes);
+                compact(&store, CompactOptions::default(), at, |_| {}).await.unwrap();
+                store.close().await;
+                super::damage::take_back_catalogue(dir.path(), before.path());
+            }
         }
         dir
     }

@@ -1,0 +1,124 @@
+//! Packs that the catalogue does not list: what each of them is.
+//!
+//! A crash between a pack and its transaction leaves a whole one, whose jobs are fetched again or whose logs stand
+//! elsewhere. Any other is evidence: of a catalogue that was made without it, is older than it, or is damaged. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::check::words;
+use super::packs::ledger;
+use super::packs::{Entry, Footer, Kind, PackError, PackInfo};
+use super::{Store, StoreError};
+use crate::model::JobId;
+
+/// What a pack that the catalogue does not list is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// All that it holds is known, and can be read elsewhere.
+    Unneeded,
+    /// It cannot be read, for the reason given.
+    Unreadable(String),
+    /// It holds what the catalogue does not know, as said.
+    Unknown(String),
+}
+
+/// A pack that the catalogue does not list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unlisted {
+    pub(super) info: PackInfo,
+    pub(super) standing: Standing,
+}
+
+/// Returns the packs among those that are there which the catalogue does not list, by name.
+pub(super) async fn standing(
+    store: &Store,
+    mut there: Vec<PackInfo>,
+) -> Result<Vec<Unlisted>, StoreError> {
+    let listed = store.catalogue.packs().await?;
+    let newest = listed.iter().map(|(id, ..)| *id).max().unwrap_or_default();
+    let listed: BTreeSet<_> = listed.into_iter().map(|(_, name, _)| name).collect();
+    there.retain(|pack| !listed.contains(&pack.name));
+    there.sort_unstable_by_key(|pack| pack.name);
+    let mut unlisted = Vec::with_capacity(there.len());
+    for info in there {
+        let standing = match store.packs.footer(info.name) {
+            Ok(footer) => of_pack(store, &info, &footer, newest).await?,
+            // A writer beside us deleted it since.
+            Err(PackError::Missing { .. }) => continue,
+            Err(e) => Standing::Unreadable(format!("it cannot be read: {}", words(&e))),
+        };
+        unlisted.push(Unlisted { info, standing });
+    }
+    Ok(unlisted)
+}
+
+async fn of_pack(
+    store: &Store,
+    info: &PackInfo,
+    footer: &Footer,
+    newest: u64,
+) -> Result<Standing, StoreError> {
+    let mut unknown = logs_unknown(store, &footer.entries).await?;
+    for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
+        match store.packs.read(info.name, entry, None) {
+            Ok(ledger) => unknown.extend(jobs_unknown(store, &ledger).await?),
+            Err(e) => {
+                return Ok(Standing::Unreadable(format!("its records cannot: {}", words(&e))));
+            }
+        }
+    }
+    if let Some(first) = unknown.first() {
+        let more = match unknown.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = format!("what it holds of job {first}{more} stands nowhere else");
+        return Ok(Standing::Unknown(what));
+    }
+    let chunks = footer.entries.iter().filter(|e| e.kind == Kind::Chunk).map(|e| e.hash);
+    let chunks: Vec<_> = chunks.collect::<BTreeSet<_>>().into_iter().collect();
+    if store.catalogue.chunks(&chunks).await?.len() != chunks.len() {
+        return Ok(Standing::Unknown("it holds parts of artifacts that stand nowhere else".into()));
+    }
+    // Of a catalogue put back from a copy, what came later is not there to compare with.
+    match footer.number > newest && !footer.compacted {
+        true => Ok(Standing::Unknown("it is later than all that the catalogue lists".to_owned())),
+        false => Ok(Standing::Unneeded),
+    }
+}
+
+/// Returns the jobs of whole logs of which a frame stands nowhere else or cannot be read there.
+async fn logs_unknown(store: &Store, entries: &[Entry]) -> Result<BTreeSet<JobId>, StoreError> {
+    let frames = || entries.iter().filter(|e| e.kind == Kind::Frame);
+    let key = |e: &Entry| (e.place.trace, e.place.job);
+    let whole: BTreeSet<_> = frames().filter(|e| e.place.last).map(key).collect();
+    let mut held: BTreeMap<JobId, BTreeSet<[u8; 32]>> = BTreeMap::new();
+    for entry in frames().filter(|e| whole.contains(&key(e))) {
+        held.entry(JobId(entry.place.job)).or_default().insert(entry.hash);
+    }
+    let mut unknown = BTreeSet::new();
+    for (job, mut hashes) in held {
+        for row in store.catalogue.traces_of(job).await?.into_iter().flatten() {
+            for frame in &row.frames {
+                if hashes.contains(&frame.hash) && store.read_frame(frame).is_ok() {
+                    hashes.remove(&frame.hash);
+                }
+            }
+        }
+        if !hashes.is_empty() {
+            unknown.insert(job);
+        }
+    }
+    Ok(unknown)
+}
+
+/// Returns the jobs of a ledger's records of which the catalogue has no row.
+async fn jobs_unknown(store: &Store, ledger: &[u8]) -> Result<BTreeSet<JobId>, StoreError> {
+    let records = ledger::records(ledger).filter_map(Result::ok);
+    let mut jobs: BTreeSet<JobId> = records.map(|r| JobId(r.job)).filter(|j| j.0 != 0).collect();
+    let ids: Vec<JobId> = jobs.iter().copied().collect();
+    for row in store.catalogue.jobs_by_id(&ids).await? {
+        jobs.remove(&row.id);
+    }
+    Ok(jobs)
+}
