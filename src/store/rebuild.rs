@@ -5,6 +5,7 @@
 //! and passed over; where a pack is missing, how far capturing was is not believed and the next sync lists again.
 
 mod artifacts;
+mod complete;
 mod frames;
 mod notes;
 mod old;
@@ -25,6 +26,7 @@ use super::packs::ledger::RecordKind;
 use super::packs::{Footer, PackError, PackInfo, Packs};
 use super::{Store, StoreError, check_marker, io, lock, packs, remove_leftovers};
 use crate::model::{Job, PipelineId, ProjectId};
+use complete::complete;
 use frames::find_traces;
 use notes::Replay;
 use old::{Old, Salvaged};
@@ -158,8 +160,10 @@ pub async fn build(
         }
     }
     replay.finish(found.damaged.is_empty()).await?;
+    // Where all packs are well they tell everything, and what else a catalogue has is its damage.
+    let asked = old.as_ref().filter(|_| !found.damaged.is_empty());
+    complete(&store, &numbered, asked, &mut found, now).await?;
     if let Some(old) = old {
-        found.damaged.extend(old.lost(&store.catalogue).await?);
         old.close().await;
     }
     let live = store.catalogue.live_packs().await?;

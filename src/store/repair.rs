@@ -88,10 +88,11 @@ impl Repair {
             frame.pack = self.filler.pack_id();
         }
         let more = raw.read(&mut [0]).map_err(read_failed)?;
-        if more > 0 || *hasher.finalize().as_bytes() != row.hash {
+        let hash = *hasher.finalize().as_bytes();
+        if more > 0 || row.has_hash() && hash != row.hash {
             return Ok(self.refuse(row));
         }
-        self.traces.push(TraceRow { frames, ..row.clone() });
+        self.traces.push(TraceRow { frames, hash, ..row.clone() });
         if self.filler.filled().0 >= PACK_BYTES {
             self.commit(now).await?;
         }

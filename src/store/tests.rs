@@ -7,6 +7,7 @@ mod evidence;
 mod harm;
 mod power;
 mod rebuild;
+mod records;
 mod rows;
 
 use std::fs;

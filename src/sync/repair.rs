@@ -122,6 +122,7 @@ async fn of_job(
     let document = store.document(job).await;
     Ok(match current {
         Some(current) if !same.contains(&current.id) => None,
+        _ if matches!(&document, Ok(None)) => None,
         _ if matches!(&document, Err(e) if e.is_damage()) => None,
         _ if same.is_empty() => {
             let reason = "of a trace that a later one superseded, the server has nothing";
@@ -225,7 +226,8 @@ async fn outcome(store: &Store, old: &JobRow) -> anyhow::Result<Repaired> {
         return Ok(Repaired::Lost(reason.to_owned()));
     }
     match store.document(old.id).await {
-        Ok(_) => Ok(Repaired::Document),
+        Ok(Some(_)) => Ok(Repaired::Document),
+        Ok(None) => Ok(Repaired::Lost("the archive holds no document of it".to_owned())),
         Err(e) if e.is_damage() => Ok(Repaired::Lost("its document cannot be read".to_owned())),
         Err(e) => Err(e.into()),
     }

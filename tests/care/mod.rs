@@ -92,7 +92,8 @@ async fn where_a_pack_is_missing_the_next_sync_lists_and_fetches_what_it_held() 
     let trace = store.catalogue().traces(&[row.trace.unwrap()]).await.unwrap().remove(0).unwrap();
     std::fs::remove_file(store.packs().path(store.pack_of(&trace.frames[0]).unwrap())).unwrap();
     let rebuilt = jobvault::sync::rebuild(archive.path(), Timestamp::now(), |_| {}).await.unwrap();
-    assert_eq!(rebuilt.damaged.len(), 1, "{:?}", rebuilt.damaged);
+    let named: Vec<_> = rebuilt.damaged.iter().filter_map(|d| Some(d.job?.0)).collect();
+    assert_eq!((rebuilt.damaged.len(), named), (6, vec![1, 2, 3, 4, 5]), "{:?}", rebuilt.damaged);
     archive.sync(&server, "7").await.unwrap();
     for job in 1..=6 {
         assert_eq!(archive.raw(job).await, log(job));

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::frames;
 use super::words::Words;
 use super::{Catalogue, CatalogueError, TraceId, TraceRow};
-use crate::model::JobId;
+use crate::model::{JobId, ProjectId};
 
 /// A trace as a note tells of it.
 #[derive(Debug, Clone)]
@@ -115,7 +115,98 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Makes the jobs pending whose trace counts as stored and is not there.
+    /// Returns the numbers of all jobs, ascending.
+    pub(crate) async fn job_numbers(&self) -> Result<Vec<JobId>, CatalogueError> {
+        self.job_ids_of("SELECT id FROM job_rows ORDER BY id").await
+    }
+
+    /// Returns the jobs that have a log, ascending.
+    pub(crate) async fn jobs_with_log(&self) -> Result<Vec<JobId>, CatalogueError> {
+        self.job_ids_of("SELECT id FROM job_rows WHERE trace IS NOT NULL ORDER BY id").await
+    }
+
+    /// Returns the jobs of logs that have no row.
+    pub(crate) async fn logs_without_job(&self) -> Result<Vec<JobId>, CatalogueError> {
+        self.job_ids_of(
+            "SELECT DISTINCT job FROM traces WHERE job NOT IN (SELECT id FROM job_rows)",
+        )
+        .await
+    }
+
+    async fn job_ids_of(&self, sql: &'static str) -> Result<Vec<JobId>, CatalogueError> {
+        let ids: Vec<i64> =
+            sqlx::query_scalar(sql).fetch_all(&self.pool).await.map_err(self.failed("read"))?;
+        Ok(ids.into_iter().map(|id| JobId(id as u64)).collect())
+    }
+
+    /// Returns the projects of jobs that have no row, each with the address of a job where one is known.
+    pub(crate) async fn projects_missing(
+        &self,
+    ) -> Result<Vec<(ProjectId, Option<String>)>, CatalogueError> {
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+            "SELECT project, max(web_url) FROM job_rows \
+             WHERE project NOT IN (SELECT id FROM projects) GROUP BY project",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.failed("read"))?;
+        Ok(rows.into_iter().map(|(id, url)| (ProjectId(id as u64), url)).collect())
+    }
+
+    /// Joins the newest log of each job that has none to it. One of whose state no note tells is archived then.
+    pub(crate) async fn join_found(&self, reason: &str) -> Result<(), CatalogueError> {
+        let failed = self.failed("written");
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
+        let said = ["pending", "archived", "", reason].into_iter();
+        let words = Words::of(&mut tx, said).await.map_err(&failed)?;
+        sqlx::query(
+            "UPDATE job_rows SET state = ?, reason = ? WHERE trace IS NULL AND id IN (SELECT job FROM traces) \
+             AND state = ? AND reason = ? AND next_at IS NULL",
+        )
+        .bind(words.get("archived"))
+        .bind(words.get(reason))
+        .bind(words.get("pending"))
+        .bind(words.get(""))
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        sqlx::query(
+            "UPDATE job_rows SET trace = (SELECT max(t.id) FROM traces t WHERE t.job = job_rows.id) \
+             WHERE trace IS NULL AND id IN (SELECT job FROM traces)",
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)
+    }
+
+    /// Returns the logs of several frames that no note tells of.
+    pub(crate) async fn traces_unnoted(&self) -> Result<Vec<TraceRow>, CatalogueError> {
+        let failed = self.failed("read");
+        let rows = sqlx::query("SELECT * FROM traces WHERE fetched_at = 0")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(&failed)?;
+        let rows = rows.iter().map(|row| TraceRow::read(row).map_err(&failed));
+        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().flatten().filter(|row: &TraceRow| row.frames.len() > 1).collect())
+    }
+
+    /// Puts the hash of a log.
+    pub(crate) async fn put_hash(&self, trace: &TraceRow) -> Result<(), CatalogueError> {
+        let (hash, list) = frames::encode(trace);
+        sqlx::query("UPDATE traces SET hash = ?, frames = ? WHERE id = ?")
+            .bind(hash)
+            .bind(list)
+            .bind(trace.id.0 as i64)
+            .execute(&self.pool)
+            .await
+            .map_err(self.failed("written"))?;
+        Ok(())
+    }
+
+    /// Makes the jobs pending whose trace counts as stored and is not there, and those of whose trace nothing is known
+    /// though they have ended.
     pub(crate) async fn reopen_lost(
         &self,
         reason: &str,
@@ -127,11 +218,13 @@ impl Catalogue {
         let words = Words::of(&mut tx, said).await.map_err(&failed)?;
         sqlx::query(
             "UPDATE job_rows SET state = ?, reason = ?, next_at = ? WHERE trace IS NULL \
-             AND state IN (SELECT id FROM words WHERE text IN ('archived', 'truncated'))",
+             AND (state IN (SELECT id FROM words WHERE text IN ('archived', 'truncated')) \
+                 OR (state = ? AND next_at IS NULL AND finished_at IS NOT NULL AND bridge = 0))",
         )
         .bind(words.get("pending"))
         .bind(words.get(reason))
         .bind(now.as_microsecond())
+        .bind(words.get("pending"))
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;

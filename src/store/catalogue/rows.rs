@@ -213,6 +213,12 @@ impl TraceRow {
         }
     }
 
+    /// Returns whether the hash of the whole is known. A log of several frames whose note is lost and which cannot be read
+    /// has that of its first frame.
+    pub(crate) fn has_hash(&self) -> bool {
+        self.frames.len() < 2 || self.hash != self.frames[0].hash
+    }
+
     /// Returns the ranges of frames that make one document each: a frame and those which continue it.
     pub fn documents(&self) -> Vec<std::ops::Range<usize>> {
         let mut documents: Vec<std::ops::Range<usize>> = Vec::new();

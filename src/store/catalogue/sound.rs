@@ -87,13 +87,14 @@ impl Catalogue {
         Ok(rows.into_iter().map(|(job, kind)| (JobId(job as u64), what(kind))).collect())
     }
 
-    /// Returns the jobs that have a log, ascending.
-    pub(crate) async fn jobs_with_log(&self) -> Result<Vec<JobId>, CatalogueError> {
-        let ids: Vec<i64> =
-            sqlx::query_scalar("SELECT id FROM job_rows WHERE trace IS NOT NULL ORDER BY id")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(self.failed("read"))?;
+    /// Returns the jobs of which there is no document, ascending, at most so many as are named of other damage.
+    pub(crate) async fn jobs_without_document(&self) -> Result<Vec<JobId>, CatalogueError> {
+        let sql = "SELECT id FROM job_rows WHERE doc_pack IS NULL ORDER BY id LIMIT ?";
+        let ids: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(MAX_MISPLACED)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.failed("read"))?;
         Ok(ids.into_iter().map(|id| JobId(id as u64)).collect())
     }
 

@@ -18,6 +18,10 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<(), StoreError> {
     name_those_in_damage(store, found, report).await?;
+    for job in store.catalogue().jobs_without_document().await? {
+        let what = "the archive holds no document of it".to_owned();
+        report.damaged.push(Damage { job: Some(job), pack: None, what });
+    }
     let mut after = JobId(0);
     loop {
         let places = store.catalogue().documents_after(after, JOBS_AT_ONCE).await?;

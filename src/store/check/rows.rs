@@ -55,7 +55,7 @@ pub(super) async fn check_logs(
     let ids: Vec<TraceId> = hashes.keys().copied().collect();
     for row in store.catalogue().traces(&ids).await?.into_iter().flatten() {
         // A number may have been given to another job's trace when a catalogue was made anew.
-        if hashes[&row.id].0 == row.job && hashes[&row.id].1 != row.hash {
+        if hashes[&row.id].0 == row.job && row.has_hash() && hashes[&row.id].1 != row.hash {
             found.logs.insert(row.id);
         }
     }

@@ -16,9 +16,6 @@ use crate::store::packs::ledger::{self, Record, RecordKind};
 use crate::store::packs::{Kind, PackError};
 use crate::store::{HOST_KEY, Store, StoreError, TraceId};
 
-/// Why a job is fetched again whose trace was noted but is in no pack.
-const LOST: &str = "its trace is not in the archive";
-
 /// Missing packs are named up to so many.
 const MAX_MISSING: usize = 1000;
 
@@ -121,7 +118,7 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
         }
         let moved: Vec<u64> = self.moved.into_iter().collect();
         catalogue.set_ledgers_moved(&moved).await?;
-        Ok(catalogue.reopen_lost(LOST, self.now).await?)
+        Ok(())
     }
 
     fn document(&mut self, record: &Record<'_>, doc: (u64, u64)) {

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use crate::model::JobId;
-use crate::store::catalogue::{Access, BaseRow, Catalogue, CatalogueError, Condition, LivePack};
-use crate::store::check::Damage;
+use crate::store::catalogue::{
+    Access, BaseRow, Catalogue, CatalogueError, LivePack, NotedTrace, ProjectRow,
+};
 use crate::store::packs::{Entry, Footer, Kind, PackName, Packs};
 use crate::store::segment::entry;
-use crate::store::{TraceId, TraceRow};
+use crate::store::{JobRow, TraceId, TraceRow};
 
 /// Traces read at once.
 const TRACES_AT_ONCE: u32 = 1000;
@@ -111,30 +114,43 @@ impl Old {
         Ok(packs.into_iter().map(known).collect())
     }
 
-    /// Names the jobs that it knows and `new` does not, and those whose log it has and `new` has not.
-    pub(super) async fn lost(&self, new: &Catalogue) -> Result<Vec<Damage>, CatalogueError> {
-        let Ok((jobs, logs)) = self.jobs().await else { return Ok(Vec::new()) };
-        let all = Condition::All(Vec::new());
-        let there: BTreeSet<u64> = new.job_ids(&all).await?.into_iter().collect();
-        let with_log: BTreeSet<JobId> = new.jobs_with_log().await?.into_iter().collect();
-        let gone = jobs.into_iter().filter(|job| !there.contains(&job.0));
-        let gone = gone.map(|job| (job, "no pack that can be read tells of it any more"));
-        let bare = logs.into_iter().filter(|job| there.contains(&job.0) && !with_log.contains(job));
-        let bare = bare.map(|job| (job, "its log is in no pack that can be read any more"));
-        let lost: BTreeMap<JobId, &str> = gone.chain(bare).collect();
-        let damage = |(job, what): (JobId, &str)| Damage {
-            job: Some(job),
-            pack: None,
-            what: what.to_owned(),
-        };
-        Ok(lost.into_iter().map(damage).collect())
+    /// Returns its jobs, and those that have a log.
+    pub(super) async fn jobs(&self) -> Result<(Vec<JobId>, Vec<JobId>), CatalogueError> {
+        Ok((self.catalogue.job_numbers().await?, self.catalogue.jobs_with_log().await?))
     }
 
-    /// Returns its jobs, and those that have a log.
-    async fn jobs(&self) -> Result<(Vec<JobId>, Vec<JobId>), CatalogueError> {
-        let jobs = self.catalogue.job_ids(&Condition::All(Vec::new())).await?;
-        Ok((jobs.into_iter().map(JobId).collect(), self.catalogue.jobs_with_log().await?))
+    /// Returns its projects.
+    pub(super) async fn projects(&self) -> Result<Vec<ProjectRow>, CatalogueError> {
+        self.catalogue.projects().await
     }
+
+    /// Returns what it says of some jobs.
+    pub(super) async fn rows(&self, jobs: &[JobId]) -> Result<Vec<Carried>, CatalogueError> {
+        let fetched_at: HashMap<JobId, Option<Timestamp>> =
+            self.catalogue.provenance(jobs).await?.iter().map(|p| (p.job, p.fetched_at)).collect();
+        let mut carried = Vec::with_capacity(jobs.len());
+        for row in self.catalogue.jobs_by_id(jobs).await? {
+            let at = fetched_at.get(&row.id).copied().flatten().unwrap_or_default();
+            let trace = self.catalogue.trace_of(&row).await.ok().flatten();
+            let noted = trace.map(|trace| NotedTrace {
+                id: trace.id,
+                job: row.id,
+                raw_bytes: trace.raw_bytes,
+                hash: trace.hash,
+                fetched_at: at.as_microsecond(),
+                open: trace.frames.into_iter().map(|frame| frame.open).collect(),
+            });
+            carried.push(Carried { row, noted });
+        }
+        Ok(carried)
+    }
+}
+
+/// What the old catalogue says of a job.
+pub(super) struct Carried {
+    pub(super) row: JobRow,
+    /// Its log, as a note would tell of it.
+    pub(super) noted: Option<NotedTrace>,
 }
 
 fn base_entry(base: &BaseRow) -> Entry {

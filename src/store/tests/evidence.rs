@@ -157,6 +157,9 @@ async fn what_cannot_be_opened_is_named_and_stops_neither_check_nor_rebuild() {
     assert!(rebuilt.damaged.iter().any(|d| d.pack.is_some()), "{:?}", rebuilt.damaged);
     let store = Store::open(dir.path()).await.unwrap();
     assert_eq!(read(&store, 3).await.unwrap(), log(3, 50));
+    let kept = store.catalogue().job(JobId(2)).await.unwrap().unwrap();
+    assert_eq!((kept.name.as_str(), kept.trace.is_some()), ("build", true));
+    assert!(read(&store, 2).await.is_err());
 }
 
 #[tokio::test]
