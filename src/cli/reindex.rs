@@ -7,7 +7,8 @@ use crate::sync;
 /// Arguments of `reindex`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The index is derived from the archive: it may be deleted and built anew at any time."
+    after_help = "The index is derived from the archive: it may be deleted and built anew at any time.\n\
+        Exit status: 0 indexed, 1 some of a log cannot be read, 2 failed."
 )]
 pub struct Args {}
 
@@ -22,9 +23,15 @@ pub(super) async fn run(_: Args, mut context: Context<'_>) -> anyhow::Result<Exi
     })
     .await;
     progress.finish();
-    let (index, logs) = made?;
+    let (index, indexed) = made?;
     let size = units::size(index.bytes()?);
     store.close().await;
-    context.out.summary(format!("indexed {} in {size}", units::count(logs, "log")));
-    Ok(Exit::Yes)
+    context.out.summary(format!("indexed {} in {size}", units::count(indexed.traces, "log")));
+    if indexed.unread.is_empty() {
+        return Ok(Exit::Yes);
+    }
+    let unread = units::count(indexed.unread.len() as u64, "log");
+    context.out.warn(format!("{unread} cannot be read; every search says so"));
+    context.out.hint("jobvault verify names the damage");
+    Ok(Exit::No)
 }

@@ -45,7 +45,7 @@ use crate::store::Store;
 pub use options::{ARTIFACT_LIMIT, Everything, Options, REPORT_LIMIT};
 pub use plan::{Plan, Planned, plan};
 pub use rebuild::{Rebuilding, rebuild};
-pub use reindex::{catch_up, merge, reindex};
+pub use reindex::{Indexed, catch_up, merge, reindex};
 pub use repair::{Repaired, repair};
 use run::Run;
 use scope::Listed;

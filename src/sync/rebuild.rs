@@ -3,6 +3,7 @@
 //! Reads job documents as a sync does, so that a job listed again after it is no news. Fails where the packs cannot be
 //! listed or the new files cannot be written; until the switch the old ones stand.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use super::decide::{bridge_digest, digest};
 use super::reindex::{build_beside, put_in_place, set_aside};
 use super::writer::artifacts;
 use crate::gitlab::{read_bridge, read_job};
+use crate::store::check::Damage;
 use crate::store::packs::ledger::RecordKind;
 use crate::store::rebuild::{ParsedJob, Rebuilt, build};
 
@@ -35,12 +37,20 @@ pub async fn rebuild(
 ) -> anyhow::Result<Rebuilt> {
     let built = build(root, parse, now, |done, all| progress(Rebuilding::Catalogue(done, all)));
     let built = built.await?;
-    build_beside(built.store(), |logs, bytes| progress(Rebuilding::Index(logs, bytes))).await?;
+    let built_index =
+        build_beside(built.store(), |logs, bytes| progress(Rebuilding::Index(logs, bytes)));
+    let indexed = built_index.await?;
     let store = built.store().clone();
     // An index beside a catalogue that it was not made of would miss hits in silence; none at all is told.
     set_aside(&store)?;
-    let rebuilt = built.put_in_place().await?;
+    let mut rebuilt = built.put_in_place().await?;
     put_in_place(&store)?;
+    let named: BTreeSet<_> = rebuilt.damaged.iter().filter_map(|damage| damage.job).collect();
+    let unread = indexed.unread.into_iter().filter(|job| !named.contains(job));
+    rebuilt.damaged.extend(unread.map(|job| {
+        let what = "its log cannot be read; jobvault verify says why".to_owned();
+        Damage { job: Some(job), pack: None, what }
+    }));
     Ok(rebuilt)
 }
 

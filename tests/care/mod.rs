@@ -174,3 +174,24 @@ async fn a_check_in_parts_covers_all_in_turn_and_a_sound_catalogue_is_not_replac
     let found = jobvault(archive.path(), &["search", "--count", "--json", "Job succeeded"]);
     assert_eq!(text(&found.stdout), "{\"v\":1,\"lines\":6,\"jobs\":6}\n");
 }
+
+#[tokio::test]
+async fn a_search_says_what_it_cannot_read_whenever_the_index_was_made() {
+    let server = FakeGitLab::start(server_with(5));
+    let archive = Archive::new();
+    archive.sync(&server, "7").await.unwrap();
+    let (path, at) = place(&archive.store().await, 3).await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at] ^= 8;
+    std::fs::write(&path, bytes).unwrap();
+    for args in [&["status"][..], &["reindex"], &["rebuild", "--yes", "--json"]] {
+        let done = jobvault(archive.path(), args);
+        assert_eq!(done.status.code(), Some(i32::from(args[0] != "status")), "{args:?}");
+        let found = jobvault(archive.path(), &["search", "-F", "unique-3 done", "--count"]);
+        assert_eq!(found.status.code(), Some(2), "{args:?}: {}", text(&found.stdout));
+        assert!(text(&found.stderr).contains("job 3"), "{args:?}: {}", text(&found.stderr));
+        let others =
+            jobvault(archive.path(), &["search", "-F", "unique-2 done", "--count", "--json"]);
+        assert!(text(&others.stdout).contains("\"lines\":1"), "{args:?}");
+    }
+}

@@ -139,7 +139,8 @@ async fn a_lost_index_is_made_anew_from_the_packs() {
     archive.sync(&server, "7").await.unwrap();
     let store = archive.store().await;
     std::fs::remove_dir_all(store.index_dir()).unwrap();
-    let (_, traces) = jobvault::sync::reindex(&store, |_, _| {}).await.unwrap();
+    let (_, indexed) = jobvault::sync::reindex(&store, |_, _| {}).await.unwrap();
+    let traces = indexed.traces;
     assert_eq!(traces, 30);
     assert_eq!(archive.search("unique-17 done").await, [(17, 2)]);
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::tantivy::schema::IndexRecordOption;
 use ::tantivy::{DocSet, InvertedIndexReader, SegmentReader, TERMINATED};
 
+use super::writer::UNREAD;
 use super::{Index, Reading, TermStats};
 use crate::bits::Bits;
 use crate::plan::{Lookup, Plan};
@@ -71,7 +72,10 @@ impl<'s> Searched<'s> {
         stats: &mut TermStats,
     ) -> ::tantivy::Result<Bits> {
         let all = Bits::all(self.segment.max_doc());
-        self.within(plan, &all, stats)
+        let mut found = self.within(plan, &all, stats)?;
+        // Whoever reads them finds the term, or why they cannot be read.
+        read(&self.pairs, UNREAD, &mut found, &mut TermStats::default())?;
+        Ok(found)
     }
 
     /// Like [`Searched::documents`], of the documents given.

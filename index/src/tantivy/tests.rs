@@ -69,6 +69,33 @@ fn candidates_are_whole_logs_newest_first() {
 }
 
 #[test]
+fn a_document_that_could_not_be_read_is_a_candidate_for_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::create(folder.path()).unwrap();
+    for trace in 1..4 {
+        let mut writer = index.writer().unwrap();
+        writer.add(document(trace, trace, 0, "error one\n")).unwrap();
+        if trace == 2 {
+            writer.add_unread(trace, trace, 1).unwrap();
+        }
+        writer.commit(trace).unwrap();
+        writer.finish().unwrap();
+    }
+    index.reload().unwrap();
+    for merged in [false, true] {
+        assert_eq!(found(&index, &["two words"]), [(2, 1, 1)], "merged: {merged}");
+        assert_eq!(found(&index, &["none", "error"]), [(2, 0, 2), (2, 1, 3)]);
+        assert_eq!(found(&index, &["/a.*z/"]), [(2, 1, 1)]);
+        assert!(found(&index, &["-error"]).contains(&(2, 1, 1)));
+        assert_eq!(found(&index, &["error"]).len(), 4);
+        let mut writer = index.writer().unwrap();
+        writer.merge().unwrap();
+        writer.finish().unwrap();
+        index.reload().unwrap();
+    }
+}
+
+#[test]
 fn a_document_added_twice_is_one_candidate() {
     let folder = tempfile::tempdir().unwrap();
     let index = index(folder.path(), &[document(1, 1, 0, "a\n"), document(1, 1, 0, "a\n")], 1);

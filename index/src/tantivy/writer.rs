@@ -27,6 +27,9 @@ const MERGE_SEGMENTS: usize = 8;
 /// Segments of more documents are merged no more; about 25 GB of text each.
 pub(super) const MAX_MERGED_DOCUMENTS: usize = 200_000;
 
+/// What stands among the pairs of a document whose text is not known; each pair has three bytes.
+pub(super) const UNREAD: &[u8] = b"unread";
+
 /// A piece of a trace, of whole lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'t> {
@@ -113,12 +116,21 @@ impl Writer {
         if is_wide {
             for_folding(document.text, |token| engine_document.add_bytes(self.terms, token));
         }
-        let values = [document.job, document.trace, u64::from(document.frame)];
-        for (field, value) in self.numbers.iter().zip(values) {
-            engine_document.add_u64(*field, value);
+        self.put(engine_document, [document.job, document.trace, u64::from(document.frame)])
+    }
+
+    /// Adds a document whose text is not known, which so is a candidate for every term.
+    pub fn add_unread(&mut self, job: u64, trace: u64, frame: u32) -> Result<(), Error> {
+        let mut engine_document = TantivyDocument::default();
+        engine_document.add_bytes(self.pairs, UNREAD);
+        self.put(engine_document, [job, trace, u64::from(frame)])
+    }
+
+    fn put(&self, mut document: TantivyDocument, numbers: [u64; 3]) -> Result<(), Error> {
+        for (field, value) in self.numbers.iter().zip(numbers) {
+            document.add_u64(*field, value);
         }
-        let engine = &self.engine;
-        guard(&self.index.inner.dir, || engine.add_document(engine_document))?;
+        guard(&self.index.inner.dir, || self.engine.add_document(document))?;
         Ok(())
     }
 
