@@ -69,6 +69,27 @@ pub enum Error {
     },
 }
 
+/// Tells whether the disk is full. The engine wraps such an error, so that the number of the system is lost.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What an error of writing comes from: of the engine's thread, which ended, only that is told. Whether that was because
+/// the disk is full shows where as much as a segment takes cannot be written now.
+pub(super) fn of_writing(dir: &Path, error: Error, bytes: usize) -> Error {
+    if !matches!(error, Error::Engine { .. }) {
+        return error;
+    }
+    let path = dir.join("probe");
+    let written = std::fs::write(&path, vec![0; bytes]);
+    // It only takes space.
+    let _ = std::fs::remove_file(&path);
+    match written {
+        Err(source) if is_full(&source) => Error::Io { path: dir.to_owned(), source },
+        _ => error,
+    }
+}
+
 /// Sorts the engine's errors.
 pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
     let damaged = |file: String| Error::Damaged { dir: dir.to_owned(), file };
@@ -82,7 +103,7 @@ pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
         }
         // The engine reports what it cannot make sense of as such an error, too.
         TantivyError::OpenReadError(OpenReadError::IoError { io_error, filepath })
-            if io_error.raw_os_error().is_none() =>
+            if io_error.raw_os_error().is_none() && !is_full(&io_error) =>
         {
             damaged(format!("{}: {io_error}", filepath.display()))
         }
@@ -91,7 +112,7 @@ pub(super) fn wrap(dir: &Path, source: TantivyError) -> Error {
             io(filepath, io_error)
         }
         TantivyError::LockFailure(LockError::IoError(error), _) | TantivyError::IoError(error)
-            if error.raw_os_error().is_some() =>
+            if error.raw_os_error().is_some() || is_full(&error) =>
         {
             io(PathBuf::new(), error)
         }
@@ -135,4 +156,22 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("the engine panicked").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_damage() {
+        let full = || Arc::new(io::Error::new(io::ErrorKind::StorageFull, "no space left"));
+        let read = OpenReadError::IoError { io_error: full(), filepath: "a".into() };
+        for error in [TantivyError::IoError(full()), TantivyError::OpenReadError(read)] {
+            let wrapped = wrap(Path::new("index"), error);
+            assert!(matches!(&wrapped, Error::Io { source, .. } if is_full(source)), "{wrapped:?}");
+        }
+        let broken = Arc::new(io::Error::other("bad block"));
+        let wrapped = wrap(Path::new("index"), TantivyError::IoError(broken));
+        assert!(matches!(wrapped, Error::Damaged { .. }));
+    }
 }

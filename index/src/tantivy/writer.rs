@@ -10,7 +10,7 @@ use ::tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use ::tantivy::schema::Field;
 use ::tantivy::{IndexWriter, SegmentReader, TantivyDocument};
 
-use super::error::{Error, guard};
+use super::error::{Error, guard, of_writing};
 use super::seen::Seen;
 use super::{Index, segment_name};
 use crate::pairs::{Neighbours, PAIRS};
@@ -130,18 +130,20 @@ impl Writer {
         for (field, value) in self.numbers.iter().zip(numbers) {
             document.add_u64(*field, value);
         }
-        guard(&self.index.inner.dir, || self.engine.add_document(document))?;
-        Ok(())
+        let dir = &self.index.inner.dir;
+        let added = guard(dir, || self.engine.add_document(document));
+        added.map(drop).map_err(|error| of_writing(dir, error, MEMORY_BYTES))
     }
 
     /// Makes all documents so far durable, together with the highest trace number they cover.
     pub fn commit(&mut self, through: u64) -> Result<(), Error> {
-        let engine = &mut self.engine;
-        guard(&self.index.inner.dir, || {
+        let (engine, dir) = (&mut self.engine, &self.index.inner.dir);
+        let committed = guard(dir, || {
             let mut commit = engine.prepare_commit()?;
             commit.set_payload(&through.to_string());
             commit.commit()
-        })?;
+        });
+        committed.map_err(|error| of_writing(dir, error, MEMORY_BYTES))?;
         self.write_flats();
         Ok(())
     }
