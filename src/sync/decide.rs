@@ -62,6 +62,11 @@ pub(super) fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decisio
         let waiting = state(TraceState::Pending, "finished, not fetched yet", Some(now), 0);
         return Decision { fetch: true, ..Decision::become_(waiting) };
     };
+    if (row.trace, row.next_at, row.state) == (None, None, TraceState::Pending) && !row.bridge {
+        // A catalogue made anew may know of no note that says what became of it.
+        let waiting = state(TraceState::Pending, "finished, not fetched yet", Some(now), 0);
+        return Decision { fetch: true, ..Decision::become_(waiting) };
+    }
     let exact = row.raw_bytes.is_some() && row.raw_bytes == job.trace_size();
     match (row.trace, row.next_at) {
         // A second look that needs no request: the announced length is the one we hold.
@@ -191,4 +196,61 @@ pub(super) fn digest(job: &Job) -> i64 {
 /// The same of a bridge, which also says what it started.
 pub(super) fn bridge_digest(job: &Job, downstream: Option<PipelineId>) -> i64 {
     digest(job) ^ downstream.map_or(0, |id| id.0 as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_job_of_which_nothing_else_is_known_is_fetched() {
+        let now = Timestamp::UNIX_EPOCH;
+        let job = Job { status: Some(Status::Success), ..Job::default() };
+        let decision = decide(&job, Some(&row(None)), now);
+        assert!(decision.fetch);
+        assert_eq!(decision.state.map(|state| (state.state, state.next_at)), {
+            Some((TraceState::Pending, Some(now)))
+        });
+        // It waits already, and is taken out of the catalogue.
+        assert!(!decide(&job, Some(&row(Some(now))), now).fetch);
+    }
+
+    fn row(next_at: Option<Timestamp>) -> JobRow {
+        JobRow {
+            id: crate::model::JobId(1),
+            project: ProjectId(1),
+            project_path: String::new(),
+            pipeline: None,
+            name: String::new(),
+            stage: String::new(),
+            status: "success".to_owned(),
+            git_ref: String::new(),
+            tag: false,
+            sha: String::new(),
+            created_at: None,
+            started_at: None,
+            finished_at: None,
+            duration: None,
+            erased_at: None,
+            artifacts_expire_at: None,
+            failure_reason: None,
+            user: None,
+            runner: None,
+            artifacts: None,
+            trace_size: None,
+            web_url: String::new(),
+            digest: 0,
+            state: TraceState::Pending,
+            reason: String::new(),
+            state_at: Timestamp::UNIX_EPOCH,
+            next_at,
+            attempts: 0,
+            trace: None,
+            raw_bytes: None,
+            hash: None,
+            gone_at: None,
+            bridge: false,
+            downstream: None,
+        }
+    }
 }
