@@ -83,10 +83,11 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
             }
         }
     }
+    let rest = report.damaged.iter().filter(|damage| damage.job.is_none()).count();
     if !args.json {
-        summary(&done, report.damaged.is_empty(), &mut context);
+        summary(&done, rest, &mut context);
     }
-    Ok(exit(&done))
+    Ok(exit(&done, rest))
 }
 
 fn words(repaired: &Repaired) -> (&'static str, Option<&str>) {
@@ -103,25 +104,34 @@ fn is_well(repaired: &Repaired) -> bool {
     matches!(repaired, Repaired::Same | Repaired::Newer | Repaired::Document)
 }
 
-fn summary(done: &[(JobId, Repaired)], sound: bool, context: &mut Context<'_>) {
-    if sound {
+/// Sums up; `rest` counts what is damaged beside jobs, which no server has.
+fn summary(done: &[(JobId, Repaired)], rest: usize, context: &mut Context<'_>) {
+    if done.is_empty() && rest == 0 {
         return context.out.summary("nothing is damaged");
     }
     let well = done.iter().filter(|(_, repaired)| is_well(repaired)).count();
     let all = units::count(done.len() as u64, "damaged job");
-    context.out.summary(format!("{well} of {all} repaired"));
-    if well > 0 {
+    if !done.is_empty() {
+        context.out.summary(format!("{well} of {all} repaired"));
+    }
+    if well > 0 || rest > 0 {
         context
             .out
             .note("jobvault compact, then prune, delete the packs that nothing needs any more");
     }
+    if rest > 0 {
+        let rest = units::count(rest as u64, "place");
+        context.out.note(format!(
+            "damage in {rest} besides, as named above, stays for verify to find while its pack is there"
+        ));
+    }
 }
 
-fn exit(done: &[(JobId, Repaired)]) -> Exit {
+fn exit(done: &[(JobId, Repaired)], rest: usize) -> Exit {
     if done.iter().any(|(_, repaired)| matches!(repaired, Repaired::Failed(_))) {
         return Exit::Partial;
     }
-    match done.iter().all(|(_, repaired)| is_well(repaired)) {
+    match rest == 0 && done.iter().all(|(_, repaired)| is_well(repaired)) {
         true => Exit::Yes,
         false => Exit::No,
     }

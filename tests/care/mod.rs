@@ -195,3 +195,43 @@ async fn a_search_says_what_it_cannot_read_whenever_the_index_was_made() {
         assert!(text(&others.stdout).contains("\"lines\":1"), "{args:?}");
     }
 }
+
+#[tokio::test]
+async fn a_repair_ends_as_the_check_after_it_does() {
+    use jobvault::store::packs::Kind;
+    let server = FakeGitLab::start(server_with(5));
+    let archive = Archive::new();
+    archive.sync(&server, "7").await.unwrap();
+    let store = archive.store().await;
+    for (_, name, _) in store.catalogue().packs().await.unwrap() {
+        let path = store.packs().path(name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        for entry in store.packs().footer(name).unwrap().entries {
+            if entry.kind == Kind::Ledger {
+                bytes[(entry.offset + entry.stored_bytes / 2) as usize] ^= 8;
+            }
+        }
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let repair = || jobvault(archive.path(), &["repair", "--from-gitlab", "--host", server.url()]);
+    let verify = || jobvault(archive.path(), &["verify", "--json"]);
+    let said = repair();
+    assert!(
+        text(&said.stdout).contains("job 3: repaired: its document was fetched again"),
+        "{said:?}"
+    );
+    assert_eq!(said.status.code(), verify().status.code(), "{}", text(&said.stderr));
+    assert!(text(&said.stderr).contains("besides"), "{}", text(&said.stderr));
+    assert_eq!(repair().status.code(), Some(1));
+    // Without the catalogue the notes are lost, too: every log is still there, and known.
+    for file in ["catalogue.sqlite", "catalogue.sqlite-wal", "catalogue.sqlite-shm"] {
+        let _ = std::fs::remove_file(archive.path().join(file));
+    }
+    let rebuilt = jobvault(archive.path(), &["rebuild", "--json"]);
+    assert_eq!(rebuilt.status.code(), Some(1), "{}", text(&rebuilt.stderr));
+    let jobs = text(&jobvault(archive.path(), &["jobs", "--json"]).stdout);
+    assert_eq!(jobs.matches("\"state\":\"archived\"").count(), 5, "{jobs}");
+    assert!(!text(&verify().stdout).contains("\"job\":3"), "{}", text(&verify().stdout));
+    let stats = archive.sync(&server, "7").await.unwrap();
+    assert_eq!((stats.archived, stats.pending), (0, 0));
+}
