@@ -184,7 +184,7 @@ fn flag(flag: &EntryFlag) -> String {
     .to_owned()
 }
 
-/// Says why nothing is kept of a job's artifacts.
+/// Says why there is no list of a job's artifacts.
 fn explain(row: &ArtifactRow, out: &mut Out) {
     let size = row.bytes.map(|n| format!(", {} by GitLab's word", units::size(n)));
     let size = size.unwrap_or_default();
@@ -192,6 +192,14 @@ fn explain(row: &ArtifactRow, out: &mut Out) {
         true => row.state.to_string(),
         false => format!("{}: {}", row.state, sanitise(&row.reason)),
     };
+    if row.archive.is_some() {
+        out.error(format!(
+            "what is kept of the artifacts of job {} cannot be listed ({reason})",
+            row.job
+        ));
+        out.hint("--save FILE writes it as GitLab had it");
+        return;
+    }
     out.error(format!("the archive holds no artifacts of job {}{size} ({reason})", row.job));
     if row.state == ArtifactState::Pending {
         out.hint("jobvault sync --artifacts listing|reports|all PROJECT fetches them while GitLab has them");

@@ -102,3 +102,14 @@ fn what_is_not_kept_is_said() {
         "<tests/>\n"
     );
 }
+
+#[test]
+fn an_archive_that_is_no_zip_is_said_to_be_kept_and_can_be_saved() {
+    let server = FakeGitLab::start(server_with(2).archive(PROJECT, 2, b"no zip at all".to_vec()));
+    let home = Home::new();
+    let args = ["sync", "--artifacts", "all", "--host", server.url(), "group/project"];
+    home.with_token(&args);
+    home.run(&["artifacts", "2"]).failed(1, "cannot be listed", "--save");
+    assert_eq!(home.run(&["artifacts", "2", "--save", "all.zip"]).code, 0);
+    assert_eq!(std::fs::read(home.path().join("all.zip")).unwrap(), b"no zip at all");
+}
