@@ -201,6 +201,9 @@ fn of_store(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         Some(StoreError::NotAnArchive { .. }) => {
             Some("name an empty directory or an archive with --archive")
         }
+        Some(StoreError::Unmarked { .. }) => {
+            Some("jobvault rebuild makes it, the catalogue and the index anew from the packs")
+        }
         Some(StoreError::Newer { .. }) => Some("use the newer jobvault that wrote it"),
         Some(StoreError::Locked { .. }) => {
             Some("wait until it is done; search, show and the others that only read work meanwhile")

@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
 async fn is_sound(context: &Context<'_>) -> anyhow::Result<bool> {
     match Store::open(&context.config.archive).await {
         Ok(store) => Ok(store.catalogue().is_sound(false).await),
-        Err(StoreError::Catalogue(_)) => Ok(false),
+        Err(StoreError::Catalogue(_) | StoreError::Unmarked { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::packs::Packs;
 use super::packs::disk::Disk;
 use super::{StoreError, io};
 
@@ -70,6 +71,11 @@ pub(super) fn create(disk: &Disk, root: &Path, now: Timestamp) -> Result<(), Sto
     for folder in FOLDERS.map(|name| root.join(name)) {
         disk.create_folder(&folder).map_err(io("create", &folder))?;
     }
+    put_marker(disk, root, now)
+}
+
+/// Makes the marker, which is durable then.
+pub(super) fn put_marker(disk: &Disk, root: &Path, now: Timestamp) -> Result<(), StoreError> {
     let marker = Marker {
         format: FORMAT,
         created_by: concat!("jobvault ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -112,7 +118,7 @@ pub(super) fn check_marker(root: &Path) -> Result<(), StoreError> {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(match is_new(root)? {
                 true => StoreError::Missing { path: root.to_owned() },
-                false => StoreError::NotAnArchive { path: root.to_owned() },
+                false => unmarked(root),
             });
         }
         Err(e) if e.kind() == ErrorKind::NotADirectory => {
@@ -127,22 +133,36 @@ pub(super) fn check_marker(root: &Path) -> Result<(), StoreError> {
             path: root.to_owned(),
             found: u32::try_from(found).unwrap_or(u32::MAX),
         }),
-        None => Err(StoreError::NotAnArchive { path: root.to_owned() }),
+        None => Err(unmarked(root)),
+    }
+}
+
+/// Says what a directory without a marker is: where it holds packs, it was an archive.
+fn unmarked(root: &Path) -> StoreError {
+    let packs = Packs::new(root.join("packs"), root.join("tmp"));
+    match packs.list().is_ok_and(|packs| !packs.is_empty()) {
+        true => StoreError::Unmarked { path: root.to_owned() },
+        false => StoreError::NotAnArchive { path: root.to_owned() },
     }
 }
 
 /// Removes what a writer left when it was killed; nothing there was ever referred to. Downloads that the next writer may
 /// go on with stay for a while.
+///
+/// A link is removed and never followed: what it leads to is not ours.
 pub(super) fn remove_leftovers(tmp: &Path, now: Timestamp) -> Result<(), StoreError> {
+    if tmp.is_symlink() {
+        fs::remove_file(tmp).map_err(io("remove", tmp))?;
+    }
     fs::DirBuilder::new().mode(0o700).recursive(true).create(tmp).map_err(io("create", tmp))?;
     for entry in fs::read_dir(tmp).map_err(io("list", tmp))? {
         let path = entry.map_err(io("list", tmp))?.path();
-        if path.ends_with(PARTS) && path.is_dir() {
+        let is_dir = path.is_dir() && !path.is_symlink();
+        if path.ends_with(PARTS) && is_dir {
             remove_old(&path, now)?;
             continue;
         }
-        let removed =
-            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(io("remove", &path))?;
     }
     Ok(())

@@ -58,6 +58,12 @@ pub enum StoreError {
         /// The directory asked for.
         path: PathBuf,
     },
+    /// The directory holds packs, and nothing that marks it as an archive.
+    #[error("the archive {} has no jobvault.json that can be read", path.display())]
+    Unmarked {
+        /// The archive.
+        path: PathBuf,
+    },
     /// The archive's layout is newer than this program.
     #[error("the archive {} has format {found}, this jobvault reads format {FORMAT}", path.display())]
     Newer {

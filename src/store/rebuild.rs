@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use super::catalogue::{Access, Catalogue};
 use super::check::{Damage, words};
 use super::compact::supersede;
+use super::marker::put_marker;
 use super::packs::disk::Disk;
 use super::packs::ledger::RecordKind;
 use super::packs::{Footer, PackError, PackInfo, Packs};
@@ -82,6 +83,8 @@ pub struct Rebuilding {
     pub(super) store: Store,
     path: PathBuf,
     found: Rebuilt,
+    /// The time now, where the archive is without its marker.
+    unmarked: Option<Timestamp>,
 }
 
 impl Rebuilding {
@@ -105,6 +108,9 @@ impl Rebuilding {
             tracing::debug!("The old catalogue is left as it is: {e}");
         }
         put_in_place(&self.store.packs.disk, root, &self.path)?;
+        if let Some(now) = self.unmarked {
+            put_marker(&self.store.packs.disk, root, now)?;
+        }
         Ok(self.found)
     }
 }
@@ -130,7 +136,10 @@ pub async fn build(
     now: Timestamp,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilding, StoreError> {
-    check_marker(root)?;
+    let unmarked = match check_marker(root) {
+        Err(StoreError::Unmarked { .. }) => Some(now),
+        checked => checked.map(|()| None)?,
+    };
     let lock = lock::Lock::take(root, "jobvault rebuild", now)?;
     remove_leftovers(&root.join("tmp"), now)?;
     let path = root.join("tmp").join("catalogue.sqlite");
@@ -168,7 +177,7 @@ pub async fn build(
     }
     let live = store.catalogue.live_packs().await?;
     supersede(&store, &live, now).await?;
-    Ok(Rebuilding { store, path, found })
+    Ok(Rebuilding { store, path, found, unmarked })
 }
 
 /// Removes the write-ahead log of the old catalogue, which is not one of the new, and puts the new one in place.

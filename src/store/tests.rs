@@ -182,6 +182,30 @@ async fn an_archive_is_its_owners_alone() {
 }
 
 #[tokio::test]
+async fn links_are_removed_with_what_is_left_and_never_followed() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let (root, mine) = (dir.path().join("archive"), dir.path().join("mine"));
+    archive_of(&root, &[1]).await;
+    fs::create_dir_all(mine.join("parts")).unwrap();
+    let photos = [mine.join("cat.jpg"), mine.join("parts/dog.jpg")];
+    photos.iter().for_each(|photo| fs::write(photo, "mine").unwrap());
+    let far = now() + jiff::SignedDuration::from_hours(24 * 365 * 100);
+    let tmp = root.join("tmp");
+    for (link, to) in [(tmp.join("other"), &mine), (tmp.join("parts"), &mine), (tmp.clone(), &mine)]
+    {
+        if link == tmp {
+            fs::remove_dir_all(&tmp).unwrap();
+        }
+        symlink(to, &link).unwrap();
+        Store::open_for_writing(&root, "test", far).await.unwrap().close().await;
+        assert!(!link.is_symlink());
+        assert!(photos.iter().all(|photo| photo.exists()), "{}", link.display());
+    }
+    assert!(tmp.is_dir());
+}
+
+#[tokio::test]
 async fn damage_is_found_named_by_job_and_never_served() {
     let dir = tempfile::tempdir().unwrap();
     archive_of(dir.path(), &[1, 2]).await;

@@ -32,6 +32,16 @@ fn a_strange_directory_is_no_archive() {
 }
 
 #[test]
+fn packs_without_a_marker_are_an_archive_to_be_rebuilt() {
+    let home = Home::new();
+    let name = "ab".repeat(32);
+    home.write(&format!("old/packs/ab/{name}.pack"), "whatever it holds");
+    for args in [&["--archive", "old", "jobs"][..], &["--archive", "old", "verify"]] {
+        home.run(args).failed(2, "no jobvault.json", "jobvault rebuild");
+    }
+}
+
+#[test]
 fn a_newer_archive_asks_for_the_newer_program() {
     let home = Home::new();
     let archive = home.marker(9);

@@ -177,3 +177,26 @@ async fn a_new_catalogue_is_put_in_place_whole_though_something_else_has_it_open
     reader.close().await.unwrap();
     assert_eq!(answers(dir.path()).await, before);
 }
+
+#[tokio::test]
+async fn packs_alone_are_enough_and_others_say_so() {
+    let (dir, before) = rebuilt().await;
+    for lost in [None, Some("not what stood there")] {
+        let alone = tempfile::tempdir().unwrap();
+        copy_tree(&dir.path().join("packs"), &alone.path().join("packs"));
+        if let Some(marker) = lost {
+            fs::write(alone.path().join(MARKER), marker).unwrap();
+        }
+        let told = Store::open(alone.path()).await.unwrap_err();
+        assert!(matches!(told, StoreError::Unmarked { .. }), "{told}");
+        let told = Store::open_for_writing(alone.path(), "test", now()).await.unwrap_err();
+        assert!(matches!(told, StoreError::Unmarked { .. }), "{told}");
+        assert_eq!(rebuild(alone.path(), parse, now()).await.unwrap().damaged, []);
+        assert_eq!(answers(alone.path()).await, before);
+    }
+    let photos = tempfile::tempdir().unwrap();
+    fs::create_dir_all(photos.path().join("packs/ab")).unwrap();
+    fs::write(photos.path().join("packs/ab/cat.pack"), "meow").unwrap();
+    let told = rebuild(photos.path(), parse, now()).await.unwrap_err();
+    assert!(matches!(told, StoreError::NotAnArchive { .. }), "{told}");
+}
