@@ -12,6 +12,7 @@ use std::ops::{ControlFlow, Range};
 use grep_matcher::{LineMatchKind, Match, Matcher as _};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use memchr::memmem;
+use regex_syntax::ast::parse::ParserBuilder;
 use regex_syntax::hir::translate::{Translator, TranslatorBuilder};
 
 use crate::query::{Pattern, Query, Term};
@@ -30,6 +31,11 @@ pub const OVERLAP: usize = 64 * 1024;
 
 /// The most ranges that are reported of one line; there is no use for more in a display.
 pub const MAX_RANGES: usize = 10_000;
+/// How many times all terms together may read a line to find their ranges in it. A regex such as
+/// `e.*z|x` may read to the line's end for each match of `x`; then the first ranges have to do.
+const RANGE_READS: usize = 64;
+/// What they may read besides, in bytes: of a line of up to 1,400 every range of one term is found.
+const RANGE_SPARE: usize = 1024 * 1024;
 
 /// Whether some line was so long that it was matched in windows, and a match across them missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +60,11 @@ pub struct Matcher {
 #[derive(Debug)]
 enum Needle {
     Literal(Box<memmem::Finder<'static>>),
-    Regex(Box<RegexMatcher>),
+    Regex {
+        regex: Box<RegexMatcher>,
+        /// The length of the longest match in bytes; `None` if there is no bound.
+        longest: Option<usize>,
+    },
 }
 
 impl Matcher {
@@ -79,16 +89,25 @@ impl Matcher {
 
     /// Returns the ranges in one line (without its LF) that a term matches, without overlaps; the
     /// first [`MAX_RANGES`] of them.
+    ///
+    /// Of a long line they are fewer where each may cost reading all of it: what is read is bounded
+    /// by a multiple of the line's length. The first range is always there.
     pub fn ranges(&self, term: usize, line: &[u8]) -> Vec<Range<usize>> {
         let needle = &self.terms[term];
         let mut ranges: Vec<Range<usize>> = Vec::new();
         let mut from = 0;
+        let may_read = line.len().saturating_mul(RANGE_READS).saturating_add(RANGE_SPARE);
+        let mut left = may_read / self.terms.len();
         windows(line, |window| {
             from = from.max(window.start);
             while ranges.len() < MAX_RANGES && from <= window.end {
+                if left == 0 && !ranges.is_empty() {
+                    return true;
+                }
                 let Some(found) = needle.find(&line[..window.end], from) else {
                     break;
                 };
+                left = left.saturating_sub(needle.reach(found).min(window.end) - from);
                 // An empty match right behind a match is none of its own.
                 let behind = ranges.last().is_some_and(|last| last.end == found.end());
                 if found.is_empty() && behind {
@@ -120,7 +139,10 @@ impl Needle {
             Pattern::Regex(regex) => regex.clone(),
         };
         match compile(&regex, term.ignore_case) {
-            Ok(regex) => Ok(Needle::Regex(Box::new(regex))),
+            Ok(compiled) => Ok(Needle::Regex {
+                regex: Box::new(compiled),
+                longest: longest(&regex, term.ignore_case),
+            }),
             Err(source) => Err(Error { term: term.source.clone(), source }),
         }
     }
@@ -133,7 +155,19 @@ impl Needle {
                 Some(Match::new(at, at + finder.needle().len()))
             }
             // The engine's error type has no values.
-            Needle::Regex(regex) => regex.find_at(line, from).ok().flatten(),
+            Needle::Regex { regex, .. } => regex.find_at(line, from).ok().flatten(),
+        }
+    }
+
+    /// Returns the place up to which a line was read at most when a match was found in it: an
+    /// earlier alternative may still go on behind the match, but not longer than any match is.
+    fn reach(&self, found: Match) -> usize {
+        match self {
+            Needle::Literal(_) => found.end(),
+            Needle::Regex { longest: Some(longest), .. } => {
+                found.end().max(found.start().saturating_add(*longest))
+            }
+            Needle::Regex { longest: None, .. } => usize::MAX,
         }
     }
 
@@ -173,8 +207,8 @@ impl Needle {
         match self {
             Needle::Literal(finder) => finder.find(text).map(|at| (at, true)),
             // Without a line terminator the regex has `\A` or `\z`: each line must stand alone.
-            Needle::Regex(regex) if regex.line_terminator().is_none() => Some((0, false)),
-            Needle::Regex(regex) => {
+            Needle::Regex { regex, .. } if regex.line_terminator().is_none() => Some((0, false)),
+            Needle::Regex { regex, .. } => {
                 let (LineMatchKind::Confirmed(at) | LineMatchKind::Candidate(at)) =
                     regex.find_candidate_line(text).ok().flatten()?;
                 Some((at, false))
@@ -223,6 +257,12 @@ pub(crate) fn translator(ignore_case: bool) -> Translator {
         .multi_line(true)
         .case_insensitive(ignore_case)
         .build()
+}
+
+/// Returns the length of a regex's longest match in bytes, or `None` if there is no bound.
+fn longest(regex: &str, ignore_case: bool) -> Option<usize> {
+    let ast = ParserBuilder::new().nest_limit(NEST_LIMIT).build().parse(regex).ok()?;
+    translator(ignore_case).translate(regex, &ast).ok()?.properties().maximum_len()
 }
 
 /// Tells whether case can matter to a literal at all. It may say yes needlessly.

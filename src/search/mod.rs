@@ -99,7 +99,8 @@ pub struct Hit {
     pub line: u64,
     /// The plain line.
     pub text: Vec<u8>,
-    /// Where the terms occur in it, in bytes, ascending and apart.
+    /// Where the terms occur in it, in bytes, ascending and apart. The first of them alone where a long line would
+    /// have to be read again and again for the others; see [`jobvault_index::Matcher::ranges`].
     pub ranges: Vec<Range<usize>>,
     /// The line's bytes in the raw trace.
     pub raw: Range<u64>,

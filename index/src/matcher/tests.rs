@@ -80,6 +80,22 @@ fn ranges_do_not_overlap() {
 }
 
 #[test]
+fn a_line_is_read_a_bounded_number_of_times_for_its_ranges() {
+    let line = b"ex ".repeat(100_000);
+    // For each `x` the engine reads to the end, since `e.*zz` would come first.
+    let costly = matcher("e.*zz|x").ranges(0, &line);
+    assert_eq!(costly[0], 1..2);
+    let bound = RANGE_READS + RANGE_SPARE.div_ceil(line.len()) + 1;
+    assert!((RANGE_READS..=bound).contains(&costly.len()), "{}", costly.len());
+    // What cannot match far, or was read only once, is found all over the line.
+    for cheap in [matcher("e.{0,3}zz|x"), matcher("x"), literal(b"x")] {
+        assert_eq!(cheap.ranges(0, &line).len(), MAX_RANGES);
+    }
+    let short = &line[..1_200];
+    assert_eq!(matcher("e.*zz|x").ranges(0, short).len(), 400);
+}
+
+#[test]
 fn long_lines_are_matched_in_windows_that_overlap() {
     let mut text = vec![b'.'; 2 * WINDOW + 1000];
     let places = [10, WINDOW - 3, WINDOW - OVERLAP + 1, 2 * WINDOW - OVERLAP - 2, 2 * WINDOW + 5];
