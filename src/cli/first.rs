@@ -49,7 +49,7 @@ struct Json<'a> {
     end: &'static str,
     at: json::Line<'a>,
     other: json::Line<'a>,
-    /// The nearest run beyond the end in which it does not occur.
+    /// The nearest run beyond the end in which it does not occur, whatever the filters say.
     clean: Option<json::Line<'a>>,
     compare_url: Option<String>,
     changes: Option<JsonChanges<'a>>,
@@ -174,8 +174,8 @@ fn print(history: &History, end: End, context: &mut Context<'_>) -> anyhow::Resu
     }
     match (&history.clean, end) {
         (Some(clean), _) => job(out, "clean", clean, now)?,
-        (None, End::First) => out.line(format!("{:6} no run of it before", "clean"))?,
-        (None, End::Last) => out.line(format!("{:6} no run of it since", "clean"))?,
+        (None, End::First) => out.line(format!("{:6} no run without it before", "clean"))?,
+        (None, End::Last) => out.line(format!("{:6} no run without it since", "clean"))?,
     }
     if let Some(url) = history.compare_url(end) {
         out.line(format!("{INDENT}{}", sanitise(&url)))?;
@@ -193,9 +193,10 @@ fn since(history: &History, end: End) -> String {
     let job = &history.at.job;
     let what = format!("{} on {}", sanitise(&job.name), sanitise(&job.git_ref));
     let runs = units::count(history.since.runs, "run");
-    match end {
-        End::First => format!("in {} of {runs} of {what}", history.since.hits),
-        End::Last => format!("in none of {runs} of {what}"),
+    match (history.since.hits, end) {
+        (0, End::Last) => format!("in none of {runs} of {what}"),
+        // Filters may have left out a later one.
+        (hits, _) => format!("in {hits} of {runs} of {what}"),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Since when, and until when: the first and the last job in which something occurs, and the clean run next to it.
 //!
 //! Does not know how it is shown. Jobs are in the order of their ids, which is the order in which they came to be.
+//! The filters of the query say between which jobs the ends are looked for, no more: the run next to an end and the
+//! runs since are runs of the same job whatever the filters say, each searched for the text.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,12 +13,9 @@ use jobvault_index::{Index, Query};
 
 use super::changes::{Changes, changes};
 use super::{Detail, Found, Hit, Options, search};
-use crate::model::{JobId, ProjectId};
-use crate::store::catalogue::{Column, Condition, Order};
+use crate::model::JobId;
+use crate::store::catalogue::{Column, Condition, Run};
 use crate::store::{JobRow, Store};
-
-/// Runs that are looked at for a clean one; canceled ones and ones without a log are passed over.
-const MAX_RUNS: u64 = 100;
 
 /// Which end of a history is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,8 @@ pub struct History {
     pub at: Occurrence,
     /// The job at the other end.
     pub other: Occurrence,
-    /// The nearest run beyond the end of the same job, project and ref, in which it does not occur.
+    /// The nearest run beyond the end of the same job, project and ref that ended and in whose log it does not occur,
+    /// whatever the filters say. A log that cannot be read is not clean.
     pub clean: Option<JobRow>,
     /// What came between the clean run and the end; `None` where there is no clean run.
     pub changes: Option<Changes>,
@@ -60,10 +60,20 @@ pub struct History {
 /// The runs of one job, project and ref: for the first end from it on, for the last those after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Since {
-    /// Runs whose log is archived.
+    /// Runs whose log was searched, whatever the filters say of them.
     pub runs: u64,
     /// Those in which it occurs.
     pub hits: u64,
+}
+
+/// A run of the job at an end whose log was searched.
+#[derive(Debug, Clone, Copy)]
+struct Searched {
+    id: u64,
+    /// It was not canceled and does not go on.
+    ended: bool,
+    /// It holds the text.
+    hit: bool,
 }
 
 impl History {
@@ -90,12 +100,9 @@ pub async fn history(
     now: Timestamp,
 ) -> anyhow::Result<Result<History, Vec<(JobId, String)>>> {
     let mut ends: Option<(Arc<JobRow>, Arc<JobRow>)> = None;
-    let mut hits: HashMap<(ProjectId, String, String), u64> = HashMap::new();
-    let key = |job: &JobRow| (job.project, job.name.clone(), job.git_ref.clone());
     let options = Options { jobs, detail: Detail::Count, ..Options::default() };
     let summary = search(store, index, query, &options, now, |found| {
         let (Found::Count { job, .. } | Found::Hits { job, .. } | Found::Job(job)) = found;
-        *hits.entry(key(&job)).or_default() += 1;
         // They come newest first.
         ends = Some(match ends.take() {
             None => (job.clone(), job),
@@ -109,17 +116,21 @@ pub async fn history(
         End::First => (oldest, newest),
         End::Last => (newest, oldest),
     };
-    let clean = clean_run(store, &at, end).await?;
+    let mut unreadable = summary.unreadable;
+    let runs = runs(store, index, query, &at, now, &mut unreadable).await?;
+    let clean = match clean_run(&runs, at.id, end) {
+        Some(run) => store.catalogue().job(JobId(run.id)).await?,
+        None => None,
+    };
     let changes = match (&clean, end) {
         (Some(clean), End::First) => Some(changes(store, clean, &at).await?),
         (Some(clean), End::Last) => Some(changes(store, &at, clean).await?),
         (None, _) => None,
     };
-    let since = since(store, &at, end, hits.get(&key(&at)).copied().unwrap_or_default()).await?;
+    let since = since(&runs, at.id, end);
     let at = occurrence(store, index, query, at, now).await?;
     let other = occurrence(store, index, query, other, now).await?;
     let (jobs, lines) = (summary.jobs, summary.lines);
-    let unreadable = summary.unreadable;
     Ok(Ok(History { at, other, clean, changes, since, jobs, lines, unreadable }))
 }
 
@@ -142,19 +153,40 @@ async fn occurrence(
     Ok(Occurrence { job, hit })
 }
 
-/// Returns the nearest run beyond an end. It occurs in no job beyond the end, so any run with a log will do.
-async fn clean_run(store: &Store, job: &JobRow, end: End) -> anyhow::Result<Option<JobRow>> {
-    let id = i64::try_from(job.id.0).unwrap_or(i64::MAX);
-    let (ids, order) = match end {
-        End::First => (Condition::Between(Column::Id, 0, id.saturating_sub(1)), Order::Newest),
-        End::Last => {
-            (Condition::Between(Column::Id, id.saturating_add(1), i64::MAX), Order::Oldest)
+/// Searches the logs of all runs of a job for the text, and returns them by id; logs that cannot be read are added to
+/// `unreadable` and left out.
+async fn runs(
+    store: &Store,
+    index: &Index,
+    query: &Query,
+    job: &JobRow,
+    now: Timestamp,
+    unreadable: &mut Vec<(JobId, String)>,
+) -> anyhow::Result<Vec<Searched>> {
+    // Listed before they are searched, so that none is taken for clean that was archived in between.
+    let runs = store.catalogue().runs(&same_job(job), Column::Status).await?;
+    let jobs = runs.list.iter().map(|run| JobId(run.id)).collect();
+    let options = Options { jobs, detail: Detail::Count, each: Some(1), ..Options::default() };
+    let mut hits: HashSet<u64> = HashSet::new();
+    let summary = search(store, index, &query.of_any_job(), &options, now, |found| {
+        let (Found::Count { job, .. } | Found::Hits { job, .. } | Found::Job(job)) = found;
+        hits.insert(job.id.0);
+        ControlFlow::Continue(())
+    })
+    .await?;
+    for (job, reason) in summary.unreadable {
+        if unreadable.iter().all(|(known, _)| *known != job) {
+            unreadable.push((job, reason));
         }
+    }
+    let lost: HashSet<u64> = unreadable.iter().map(|(job, _)| job.0).collect();
+    let ended = |value: Option<usize>| {
+        let status = value.and_then(|value| runs.values.get(value));
+        status.is_some_and(|status| matches!(status.as_str(), "success" | "failed"))
     };
-    let same = Condition::All(vec![same_job(job), ids]);
-    let runs = store.catalogue().jobs(&same, order, MAX_RUNS).await?;
-    let ended = |row: &JobRow| matches!(row.status.as_str(), "success" | "failed");
-    Ok(runs.into_iter().find(|row| row.trace.is_some() && ended(row)))
+    let run =
+        |run: &Run| Searched { id: run.id, ended: ended(run.value), hit: hits.contains(&run.id) };
+    Ok(runs.list.iter().filter(|run| !lost.contains(&run.id)).map(run).collect())
 }
 
 /// Returns the condition for a run of the same job: of its name, project and ref.
@@ -167,15 +199,21 @@ fn same_job(job: &JobRow) -> Condition {
     ])
 }
 
-/// Counts the runs of the same job from an end on; of those beyond the last it occurs in none.
-async fn since(store: &Store, job: &JobRow, end: End, hits: u64) -> anyhow::Result<Since> {
-    let id = i64::try_from(job.id.0).unwrap_or(i64::MAX);
-    let (from, hits) = match end {
-        End::First => (id, hits),
-        End::Last => (id.saturating_add(1), 0),
-    };
-    let later = Condition::Between(Column::Id, from, i64::MAX);
-    let same = Condition::All(vec![same_job(job), later]);
-    let runs = store.catalogue().runs(&same, Column::Name).await?;
-    Ok(Since { runs: runs.list.len() as u64, hits })
+/// Returns the nearest run beyond an end that ended without the text.
+fn clean_run(runs: &[Searched], at: JobId, end: End) -> Option<&Searched> {
+    let clean = |run: &&Searched| run.ended && !run.hit;
+    match end {
+        End::First => runs.iter().rev().filter(|run| run.id < at.0).find(clean),
+        End::Last => runs.iter().filter(|run| run.id > at.0).find(clean),
+    }
+}
+
+/// Counts the runs from an end on.
+fn since(runs: &[Searched], at: JobId, end: End) -> Since {
+    let later = runs.iter().filter(|run| match end {
+        End::First => run.id >= at.0,
+        End::Last => run.id > at.0,
+    });
+    let (runs, hits) = later.fold((0, 0), |(n, hits), run| (n + 1, hits + u64::from(run.hit)));
+    Since { runs, hits }
 }

@@ -101,7 +101,7 @@ async fn where_a_pack_is_missing_the_next_sync_lists_and_fetches_what_it_held() 
 }
 
 /// The pack of a job's log and the offset of its first frame's middle.
-async fn place(store: &Store, job: u64) -> (PathBuf, usize) {
+pub(crate) async fn place(store: &Store, job: u64) -> (PathBuf, usize) {
     let row = store.catalogue().job(JobId(job)).await.unwrap().unwrap();
     let trace = store.catalogue().traces(&[row.trace.unwrap()]).await.unwrap().remove(0).unwrap();
     let frame = &trace.frames[0];

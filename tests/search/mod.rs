@@ -4,10 +4,12 @@
 mod alive;
 mod bounds;
 mod damage;
+mod ends;
 mod exact;
 mod questions;
 
 use jiff::Timestamp;
+use jobvault::model::JobId;
 use jobvault::search::{End, History, history};
 use jobvault_index::{Case, Index, Query};
 
@@ -32,10 +34,17 @@ async fn archive() -> (FakeGitLab, Archive) {
 }
 
 async fn ask(archive: &Archive, text: &str, end: End) -> Option<History> {
+    let found = ask_of(archive, text, &[], end).await;
+    found.inspect(|history| assert!(history.unreadable.is_empty()))
+}
+
+/// As [`ask`], of some jobs alone; logs may be unreadable.
+async fn ask_of(archive: &Archive, text: &str, jobs: &[u64], end: End) -> Option<History> {
     let store = archive.store().await;
     let index = Index::open(&store.index_dir()).unwrap();
     let query = Query::parse(&[text.to_owned()], Case::Smart).unwrap();
-    let found = history(&store, &index, &query, Vec::new(), end, Timestamp::now()).await.unwrap();
+    let jobs = jobs.iter().map(|id| JobId(*id)).collect();
+    let found = history(&store, &index, &query, jobs, end, Timestamp::now()).await.unwrap();
     found.inspect_err(|unreadable| assert!(unreadable.is_empty())).ok()
 }
 
