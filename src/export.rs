@@ -14,7 +14,7 @@ mod tests;
 use std::ops::Range;
 
 pub use highlight::highlight;
-pub use visible::{escape_html, sanitise};
+pub use visible::{escape_html, is_shown, sanitise};
 
 use self::visible::sanitise_into;
 use crate::trace::{escapes, strip_markers};

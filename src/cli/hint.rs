@@ -7,7 +7,7 @@ use std::io;
 
 use serde::Serialize;
 
-use super::output::OutputError;
+use super::output::{OutputError, json_text};
 use super::{Exit, Problem};
 use crate::config::ConfigError;
 use crate::gitlab;
@@ -60,7 +60,7 @@ impl Report {
     /// Returns the object of JSON that stands for it.
     pub fn json(&self) -> String {
         let json = Json { v: 1, error: &self.error, hint: self.hint.as_deref() };
-        serde_json::to_string(&json).expect("two texts are plain JSON")
+        json_text(&json)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns the decision for colour, the buffer, and what a closed pipe means. Text of servers and logs comes here
 //! sanitised; see [`crate::export`]. A closed pipe is [`OutputError::Closed`] and ends the program in peace.
 
+mod json;
+
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use super::pager::Pager;
 use crate::config::{Env, PagerChoice};
+pub(crate) use json::json_text;
 
 /// Bytes that wait before they are written; a terminal gets each line at once.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -215,9 +218,9 @@ impl Out {
         Ok(())
     }
 
-    /// Writes an object as one line of JSON.
+    /// Writes an object as one line of JSON, in which nothing acts on a terminal.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
-        serde_json::to_writer(&mut self.data, value).map_err(io::Error::from)?;
+        json::write(value, &mut self.data)?;
         self.line("")
     }
 

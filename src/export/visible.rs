@@ -34,11 +34,16 @@ pub(super) fn push(out: &mut Vec<u8>, char: char) {
         '\t' | ' '..='~' => out.push(char as u8),
         // The caret form of a control byte is the letter 64 places on, of DEL the `?`.
         '\0'..='\x7f' => out.extend_from_slice(&[b'^', char as u8 ^ 0x40]),
-        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+        _ if !is_shown(char) => {
             out.extend_from_slice(format!("\\u{{{:x}}}", u32::from(char)).as_bytes());
         }
         _ => out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
     }
+}
+
+/// Tells whether a terminal shows a character: controls act on it, and some characters turn the direction of writing.
+pub fn is_shown(char: char) -> bool {
+    !char.is_control() && !matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes text so that HTML shows it as it is, in elements and in quoted attributes.

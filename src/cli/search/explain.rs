@@ -3,7 +3,7 @@
 use jobvault_index::{Query, describe};
 use serde::Serialize;
 
-use crate::cli::output::Out;
+use crate::cli::output::{Out, json_text};
 use crate::cli::units;
 use crate::export::sanitise;
 use crate::search::Summary;
@@ -46,8 +46,7 @@ struct Term {
 pub(super) fn print(query: &Query, summary: &Summary, as_json: bool, out: &mut Out) {
     let plan = plan(query, summary);
     if as_json {
-        let json = serde_json::to_string(&Json { v: 1, explain: plan });
-        return out.message(json.expect("numbers and texts are plain JSON"));
+        return out.message(json_text(&Json { v: 1, explain: plan }));
     }
     for term in &plan.terms {
         let case = if term.ignore_case { " (any case)" } else { "" };
