@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobvault_index::query::{Bounds, FilterKey, FilterValue};
+use jobvault_index::query::{Bounds, FilterKey, FilterValue, When};
 use jobvault_index::{Expr, Filter, Maybe, Query};
 
 use crate::model::JobId;
@@ -102,7 +102,10 @@ pub fn condition(filter: &Filter, now: Timestamp) -> Condition {
             number(Column::Took, bounds, micros)
         }
         (FilterKey::Until, FilterValue::Time(when)) => {
-            Condition::Between(Column::Time, i64::MIN, when.resolve_end(now).as_microsecond())
+            let end = when.resolve_end(now).as_microsecond();
+            // A day ends before the next one begins; an instant is named to be reached.
+            let last = if matches!(when, When::Day(_)) { end.saturating_sub(1) } else { end };
+            Condition::Between(Column::Time, i64::MIN, last)
         }
         (_, FilterValue::Time(when)) => {
             Condition::Between(Column::Time, when.resolve(now).as_microsecond(), i64::MAX)

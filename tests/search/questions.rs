@@ -166,6 +166,27 @@ async fn every_filter_narrows_to_its_jobs() {
 }
 
 #[tokio::test]
+async fn a_day_ends_before_the_next_one_begins() {
+    let mut data = Data::default().project(7, "group/project");
+    for (id, time) in [(1, "2026-01-31T23:59:59.999Z"), (2, "2026-02-01T00:00:00Z")] {
+        let mut doc = job_doc(id, 10 + id, "build", "success");
+        doc["finished_at"] = json!(time);
+        data = data.job(7, doc, "ok\n");
+    }
+    let server = FakeGitLab::start(data);
+    let archive = Archive::new();
+    archive.sync(&server, "group/project").await.unwrap();
+    for (text, hits) in [
+        ("ok until:2026-01-31", vec![(1, 1)]),
+        ("ok since:2026-02-01", vec![(2, 1)]),
+        ("ok -until:2026-01-31", vec![(2, 1)]),
+        ("ok until:2026-02-01T00:00:00Z", vec![(2, 1), (1, 1)]),
+    ] {
+        assert_eq!(archive.search(text).await, hits, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn the_scope_of_a_search_is_what_its_filters_leave() {
     let (_server, archive) = archive().await;
     let store = archive.store().await;
