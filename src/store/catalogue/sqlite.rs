@@ -156,6 +156,8 @@ async fn connect(
         .max_connections(connections)
         // A file does not go away as a server does: asking whether it is there doubles the waiting for each statement.
         .test_before_acquire(false)
+        // Waiting for a connection is no fault: a busy machine makes it long, and users can do nothing about it.
+        .acquire_slow_threshold(Duration::MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)
