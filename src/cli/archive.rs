@@ -79,8 +79,13 @@ pub(super) async fn find_job(store: &Store, address: &JobAddress) -> anyhow::Res
     }
 }
 
-/// Makes sure that the archive knows the jobs named on the command line.
-pub(super) async fn find_jobs(store: &Store, addresses: &[JobAddress]) -> anyhow::Result<()> {
+/// Makes sure that the archive knows the jobs named on the command line, and is of the server of a pipeline's page.
+pub(super) async fn find_jobs(
+    store: &Store,
+    addresses: &[JobAddress],
+    pipeline: Option<Url>,
+) -> anyhow::Result<()> {
+    check_page(store, pipeline.as_ref()).await?;
     for address in addresses {
         find_job(store, address).await?;
     }

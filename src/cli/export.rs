@@ -92,6 +92,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     refuse_terminal(&args, to_stdout, context.out)?;
     refuse_written_over(&args.output, to_stdout)?;
     let store = context.open().await?;
+    archive::check_page(&store, args.filters.page().as_ref()).await?;
     let jobs = match query {
         Some(query) => found(&store, query, args.limit, &context).await?,
         None => named(&store, &args.jobs, context.out).await?,
@@ -174,9 +175,6 @@ async fn found(
     context: &Context<'_>,
 ) -> anyhow::Result<Vec<JobId>> {
     let mut jobs: Vec<JobId> = Vec::new();
-    if limit == Some(0) {
-        return Ok(jobs);
-    }
     let options = Options { detail: Detail::Count, ..Options::default() };
     let asked = Asked::open(context.index_dir(), query.clone(), &options);
     let take = |found: Found| {

@@ -1,6 +1,7 @@
 //! The filters of a query as flags.
 
 use jobvault_index::{Filter, QueryError};
+use url::Url;
 
 use super::address::pipeline_page;
 
@@ -64,6 +65,11 @@ impl FilterArgs {
         let alone =
             self.given().into_iter().all(|(key, value)| key == "pipeline" || value.is_none());
         self.pipeline.as_deref().filter(|_| alone)
+    }
+
+    /// Returns the page that a pipeline is named by, if it is.
+    pub(super) fn page(&self) -> Option<Url> {
+        pipeline_page(self.pipeline.as_deref()?)?.page
     }
 
     /// Returns the filters as words of a query.

@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 
 use super::output::Paint;
 use super::table::{self, Align};
-use super::{Context, Exit, Problem, address::PipelineAddress, filters::FilterArgs, units};
+use super::{
+    Context, Exit, Problem, address::PipelineAddress, archive, filters::FilterArgs, units,
+};
 use crate::export::sanitise;
 use crate::model::{JobId, PipelineId, TraceState};
 use crate::search;
@@ -102,6 +104,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         conditions.push(Condition::Glob(Column::State, state.as_str().to_owned()));
     }
     let store = context.open().await?;
+    archive::check_page(&store, args.filters.page().as_ref()).await?;
     let mut left = args.limit;
     let mut last: Option<JobId> = None;
     while left > 0 {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use jobvault_index::{Case, Filter, Query};
+use url::Url;
 
 use super::Problem;
 use super::address::{self, JobAddress};
@@ -48,6 +49,11 @@ impl QueryArgs {
             query.and_filter(filter);
         }
         Ok(query)
+    }
+
+    /// Returns the page that a pipeline is named by, if it is.
+    pub(super) fn page(&self) -> Option<Url> {
+        self.filters.page()
     }
 
     /// Returns how case counts, where a flag says it.

@@ -191,7 +191,7 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
     let jobs = named.iter().map(|job| job.id).collect();
     let options = args.options(jobs, same_line, context.out.is_terminal());
     if let Some(tally) = tally {
-        archive::find_jobs(&context.open().await?, &named).await?;
+        archive::find_jobs(&context.open().await?, &named, args.query.page()).await?;
         let shown = (args.output.json, args.output.limit);
         return tally::run(tally, &query, &options, shown, &mut context).await;
     }
@@ -200,7 +200,7 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
     tokio::task::yield_now().await;
     let asked = Asked::open(context.index_dir(), query.clone(), &options);
     let store = opening.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))?;
-    archive::find_jobs(&store, &named).await?;
+    archive::find_jobs(&store, &named, args.query.page()).await?;
     let summary = show(&args, &query, &options, &store, asked, &mut context).await?;
     if args.output.explain {
         explain::print(&query, &summary, args.output.json, context.out);

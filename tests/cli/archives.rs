@@ -79,6 +79,27 @@ fn an_archive_of_another_server_is_not_mixed() {
 }
 
 #[test]
+fn a_pipeline_of_another_server_is_not_taken_for_the_one_here() {
+    let home = Home::new();
+    home.create_archive();
+    let page = "https://gitlab.example.com/a/b/-/pipelines/7";
+    let commands: [&[&str]; 7] = [
+        &["search", "x"],
+        &["search", "x", "--histogram"],
+        &["search", "x", "--save", "name"],
+        &["first", "x"],
+        &["last", "x"],
+        &["jobs", "--oldest"],
+        &["export", "-o", "x.zip"],
+    ];
+    for command in commands {
+        let run = home.run(&[command, &["--pipeline", page]].concat());
+        run.failed(2, "not of https://gitlab.example.com", "--archive");
+    }
+    assert_eq!(home.run(&["search", "x", "--pipeline", "7"]).code, 1);
+}
+
+#[test]
 fn a_lost_index_is_told_apart_from_no_hit() {
     let home = Home::new();
     home.create_archive();

@@ -4,7 +4,7 @@ use jobvault_index::Query;
 
 use crate::cli::address::JobAddress;
 use crate::cli::query::QueryArgs;
-use crate::cli::{Context, Exit, Problem};
+use crate::cli::{Context, Exit, Problem, archive};
 use crate::search::{Saved, SavedFile};
 
 #[derive(Debug, clap::Args)]
@@ -79,7 +79,7 @@ pub(super) async fn save(
         return Err(odd().into());
     }
     // The archive is to be there: a mistyped directory must not get a file.
-    drop(context.open().await?);
+    archive::find_jobs(&context.open().await?, &[], args.page()).await?;
     let mut file = SavedFile::read(&context.searches())?;
     let name = saved.name.clone();
     file.add(saved)?;
