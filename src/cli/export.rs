@@ -57,7 +57,8 @@ pub struct Args {
     #[arg(long = "query", value_name = "QUERY", conflicts_with = "jobs")]
     queries: Vec<String>,
     /// Jobs at most, the newest first
-    #[arg(long, value_name = "N", conflicts_with = "jobs")]
+    #[arg(long, value_name = "N", conflicts_with = "jobs", allow_negative_numbers = true)]
+    #[arg(value_parser = units::at_least_one)]
     limit: Option<u64>,
     /// Make the logs gzip files that stay so when the bundle is unpacked: raw.log.gz, plain.log.gz
     #[arg(long)]

@@ -38,6 +38,7 @@ Examples:
 pub struct Args {
     /// Jobs at most
     #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(allow_negative_numbers = true, value_parser = units::at_least_one)]
     limit: u64,
     /// The oldest first
     #[arg(long)]

@@ -91,7 +91,7 @@ struct OutputArgs {
     #[arg(short = 'C', long, value_name = "N")]
     context: Option<u64>,
     /// Hits at most [default: 50; with --count and --jobs none]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = units::at_least_one)]
     limit: Option<u64>,
     /// Every hit
     #[arg(long, conflicts_with = "limit")]

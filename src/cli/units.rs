@@ -27,6 +27,11 @@ pub fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Reads how many of something there may be at most; 0 would ask for nothing.
+pub fn at_least_one(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "it must be a number from 1 on".to_owned())
+}
+
 /// Writes seconds as `45s`, `2m 10s` or `1h 05m`.
 pub fn duration(seconds: f64) -> String {
     // The cast of a float saturates; a negative or odd duration shows as 0s.

@@ -42,6 +42,16 @@ fn an_unknown_flag_or_word_is_refused() {
 }
 
 #[test]
+fn a_limit_is_at_least_one() {
+    let home = Home::new();
+    let commands: [&[&str]; 3] = [&["search", "x"], &["jobs"], &["export", "-o", "x.zip"]];
+    for (command, limit) in commands.into_iter().flat_map(|c| [(c, "0"), (c, "-1"), (c, "many")]) {
+        let run = home.run(&[command, &["--limit", limit]].concat());
+        run.failed(2, "it must be a number from 1 on", "");
+    }
+}
+
+#[test]
 fn with_json_an_error_is_one_object() {
     let home = Home::new();
     let run = home.run(&["search", "--json", "\"open"]);
