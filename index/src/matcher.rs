@@ -8,11 +8,11 @@
 mod tests;
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use grep_matcher::{LineMatchKind, Match, Matcher as _};
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use memchr::memmem;
-use regex_syntax::ast::parse::ParserBuilder;
 use regex_syntax::hir::translate::{Translator, TranslatorBuilder};
 
 use crate::query::{Pattern, Query, Term};
@@ -60,12 +60,27 @@ pub struct Matcher {
 #[derive(Debug)]
 enum Needle {
     Literal(Box<memmem::Finder<'static>>),
-    Regex {
-        regex: Box<RegexMatcher>,
-        /// The length of the longest match in bytes; `None` if there is no bound.
-        longest: Option<usize>,
-    },
+    Regex(Compiled),
 }
+
+/// A regex compiled as ripgrep does. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Compiled {
+    regex: Arc<RegexMatcher>,
+    /// The length of the longest match in bytes; `None` if there is no bound.
+    longest: Option<usize>,
+    /// How large it is, for a bound of all regexes of a query.
+    pub(crate) weight: usize,
+}
+
+/// It follows from the regex and its case, so where these are equal it is, too.
+impl PartialEq for Compiled {
+    fn eq(&self, _: &Compiled) -> bool {
+        true
+    }
+}
+
+impl Eq for Compiled {}
 
 impl Matcher {
     /// Compiles the terms of a query.
@@ -128,21 +143,43 @@ impl Matcher {
     }
 }
 
+impl Compiled {
+    /// Compiles a regex; `longest` is the most bytes that a match has, or `None` for no bound.
+    pub(crate) fn new(
+        regex: &str,
+        ignore_case: bool,
+        longest: Option<usize>,
+        weight: usize,
+    ) -> Result<Compiled, grep_regex::Error> {
+        let regex = RegexMatcherBuilder::new()
+            .multi_line(true)
+            .unicode(true)
+            .case_insensitive(ignore_case)
+            .line_terminator(Some(b'\n'))
+            .nest_limit(NEST_LIMIT)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(DFA_SIZE_LIMIT)
+            .build(regex)?;
+        Ok(Compiled { regex: Arc::new(regex), longest, weight })
+    }
+}
+
 impl Needle {
     fn new(term: &Term) -> Result<Needle, Error> {
-        let regex = match &term.pattern {
+        if let Some(compiled) = &term.compiled {
+            return Ok(Needle::Regex(compiled.clone()));
+        }
+        let (regex, longest) = match &term.pattern {
             Pattern::Literal(bytes) if !term.ignore_case || !has_case(bytes) => {
                 let finder = memmem::Finder::new(bytes).into_owned();
                 return Ok(Needle::Literal(Box::new(finder)));
             }
-            Pattern::Literal(bytes) => escape(bytes),
-            Pattern::Regex(regex) => regex.clone(),
+            // Folding makes of one character one other, of four bytes at most.
+            Pattern::Literal(bytes) => (escape(bytes), Some(4 * bytes.len())),
+            Pattern::Regex(regex) => (regex.clone(), None),
         };
-        match compile(&regex, term.ignore_case) {
-            Ok(compiled) => Ok(Needle::Regex {
-                regex: Box::new(compiled),
-                longest: longest(&regex, term.ignore_case),
-            }),
+        match Compiled::new(&regex, term.ignore_case, longest, 0) {
+            Ok(compiled) => Ok(Needle::Regex(compiled)),
             Err(source) => Err(Error { term: term.source.clone(), source }),
         }
     }
@@ -155,7 +192,7 @@ impl Needle {
                 Some(Match::new(at, at + finder.needle().len()))
             }
             // The engine's error type has no values.
-            Needle::Regex { regex, .. } => regex.find_at(line, from).ok().flatten(),
+            Needle::Regex(Compiled { regex, .. }) => regex.find_at(line, from).ok().flatten(),
         }
     }
 
@@ -164,10 +201,10 @@ impl Needle {
     fn reach(&self, found: Match) -> usize {
         match self {
             Needle::Literal(_) => found.end(),
-            Needle::Regex { longest: Some(longest), .. } => {
+            Needle::Regex(Compiled { longest: Some(longest), .. }) => {
                 found.end().max(found.start().saturating_add(*longest))
             }
-            Needle::Regex { longest: None, .. } => usize::MAX,
+            Needle::Regex(_) => usize::MAX,
         }
     }
 
@@ -207,8 +244,10 @@ impl Needle {
         match self {
             Needle::Literal(finder) => finder.find(text).map(|at| (at, true)),
             // Without a line terminator the regex has `\A` or `\z`: each line must stand alone.
-            Needle::Regex { regex, .. } if regex.line_terminator().is_none() => Some((0, false)),
-            Needle::Regex { regex, .. } => {
+            Needle::Regex(Compiled { regex, .. }) if regex.line_terminator().is_none() => {
+                Some((0, false))
+            }
+            Needle::Regex(Compiled { regex, .. }) => {
                 let (LineMatchKind::Confirmed(at) | LineMatchKind::Candidate(at)) =
                     regex.find_candidate_line(text).ok().flatten()?;
                 Some((at, false))
@@ -236,20 +275,7 @@ fn windows(line: &[u8], mut f: impl FnMut(Range<usize>) -> bool) {
     }
 }
 
-/// Compiles a regex as ripgrep does.
-pub(crate) fn compile(regex: &str, ignore_case: bool) -> Result<RegexMatcher, grep_regex::Error> {
-    RegexMatcherBuilder::new()
-        .multi_line(true)
-        .unicode(true)
-        .case_insensitive(ignore_case)
-        .line_terminator(Some(b'\n'))
-        .nest_limit(NEST_LIMIT)
-        .size_limit(SIZE_LIMIT)
-        .dfa_size_limit(DFA_SIZE_LIMIT)
-        .build(regex)
-}
-
-/// Returns a translator with the settings of [`compile`].
+/// Returns a translator with the settings of [`Compiled::new`].
 pub(crate) fn translator(ignore_case: bool) -> Translator {
     TranslatorBuilder::new()
         .utf8(false)
@@ -257,12 +283,6 @@ pub(crate) fn translator(ignore_case: bool) -> Translator {
         .multi_line(true)
         .case_insensitive(ignore_case)
         .build()
-}
-
-/// Returns the length of a regex's longest match in bytes, or `None` if there is no bound.
-fn longest(regex: &str, ignore_case: bool) -> Option<usize> {
-    let ast = ParserBuilder::new().nest_limit(NEST_LIMIT).build().parse(regex).ok()?;
-    translator(ignore_case).translate(regex, &ast).ok()?.properties().maximum_len()
 }
 
 /// Tells whether case can matter to a literal at all. It may say yes needlessly.

@@ -18,8 +18,10 @@ mod parse;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod weight;
 mod when;
 
+use crate::matcher::Compiled;
 pub use error::QueryError;
 pub use filter::{Filter, FilterKey, FilterValue};
 pub use glob::Glob;
@@ -62,6 +64,8 @@ pub struct Term {
     pub ignore_case: bool,
     /// The term as its user wrote it, for messages.
     pub source: String,
+    /// The regex, compiled when it was checked; a literal is made ready when it is looked for.
+    pub(crate) compiled: Option<Compiled>,
 }
 
 /// An expression over terms (by their index in [`Query::terms`]) and filters.
@@ -136,7 +140,7 @@ impl Query {
         }
         for regex in regexes {
             let columns: Vec<usize> = (1..=regex.chars().count() + 1).collect();
-            let term = case::regex(regex.clone(), regex.clone(), case)
+            let term = case::regex(regex.clone(), regex.clone(), case, &terms)
                 .map_err(|fault| fault.within(&columns, regex))?;
             parse::push(&mut terms, term).map_err(|fault| fault.at(1, regex))?;
             parts.push(Expr::Term(terms.len() - 1));

@@ -7,8 +7,9 @@
 use regex_syntax::ast::{self, Ast};
 
 use super::error::Fault;
+use super::weight::{MAX_WEIGHT, weight};
 use super::{Case, Pattern, Term};
-use crate::matcher;
+use crate::matcher::{self, Compiled};
 
 /// Makes the term of a literal.
 pub(super) fn literal(bytes: Vec<u8>, source: String, case: Case) -> Result<Term, Fault> {
@@ -27,11 +28,17 @@ pub(super) fn literal(bytes: Vec<u8>, source: String, case: Case) -> Result<Term
         Case::Ignore => true,
         Case::Sensitive => false,
     };
-    Ok(Term { pattern: Pattern::Literal(bytes), ignore_case, source })
+    Ok(Term { pattern: Pattern::Literal(bytes), ignore_case, source, compiled: None })
 }
 
-/// Makes the term of a regex; one that does not compile is a fault at its character.
-pub(super) fn regex(regex: String, source: String, case: Case) -> Result<Term, Fault> {
+/// Makes the term of a regex; one that does not compile is a fault at its character, one too many
+/// beside the terms there are a fault at its beginning.
+pub(super) fn regex(
+    regex: String,
+    source: String,
+    case: Case,
+    others: &[Term],
+) -> Result<Term, Fault> {
     let ast = ast::parse::ParserBuilder::new()
         .nest_limit(matcher::NEST_LIMIT)
         .build()
@@ -50,21 +57,33 @@ pub(super) fn regex(regex: String, source: String, case: Case) -> Result<Term, F
         Case::Sensitive => false,
     };
     let mut translator = matcher::translator(ignore_case);
-    translator.translate(&regex, &ast).map_err(|error| {
+    let hir = translator.translate(&regex, &ast).map_err(|error| {
         let at = error.span().start.offset;
         syntax(&regex, at, &error.kind().to_string())
     })?;
-    matcher::compile(&regex, ignore_case).map_err(|error| {
-        let text = error.to_string();
-        let mut fault = Fault::new(format!("regex: {}", text.lines().next().unwrap_or("invalid")));
-        if text.contains("is not allowed in a regex") {
-            fault.message = "regex: a line feed cannot match: logs are searched by line".to_owned();
-            let at = regex.find("\\n").or_else(|| regex.find('\n')).unwrap_or(0);
-            fault.offset = regex[..at].chars().count();
-        }
-        fault
-    })?;
-    Ok(Term { pattern: Pattern::Regex(regex), ignore_case, source })
+    let weight = weight(&hir);
+    let others = others.iter().filter_map(|term| Some(term.compiled.as_ref()?.weight));
+    let others = others.fold(0, usize::saturating_add);
+    // Of a single one the engine itself says that it is too large.
+    if others > 0 && others.saturating_add(weight) > MAX_WEIGHT {
+        let mut fault = Fault::new("regex: all regexes of the query together are too large");
+        fault.hint = Some("repeat less in them, or search for one after the other");
+        return Err(fault);
+    }
+    let compiled = Compiled::new(&regex, ignore_case, hir.properties().maximum_len(), weight)
+        .map_err(|error| {
+            let text = error.to_string();
+            let mut fault =
+                Fault::new(format!("regex: {}", text.lines().next().unwrap_or("invalid")));
+            if text.contains("is not allowed in a regex") {
+                fault.message =
+                    "regex: a line feed cannot match: logs are searched by line".to_owned();
+                let at = regex.find("\\n").or_else(|| regex.find('\n')).unwrap_or(0);
+                fault.offset = regex[..at].chars().count();
+            }
+            fault
+        })?;
+    Ok(Term { pattern: Pattern::Regex(regex), ignore_case, source, compiled: Some(compiled) })
 }
 
 fn syntax(regex: &str, at: usize, what: &str) -> Fault {

@@ -182,7 +182,8 @@ impl Parser<'_> {
         self.place = end + 1;
         let (regex, columns) = self.unescape(open + 1, end, &['/']);
         let source = self.scan.text(open, end + 1);
-        match case::regex(regex, source, self.case).and_then(|term| push(self.terms, term)) {
+        let term = case::regex(regex, source, self.case, self.terms);
+        match term.and_then(|term| push(self.terms, term)) {
             Ok(()) => Ok(Expr::Term(self.terms.len() - 1)),
             Err(fault) => Err(self.place_fault(fault, &columns)),
         }

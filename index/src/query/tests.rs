@@ -136,6 +136,21 @@ fn bounds_hold() {
 }
 
 #[test]
+fn all_regexes_together_have_a_bounded_size() {
+    let large: Vec<String> = (0..64).map(|n| format!("/(?i)\\w{{390}}x{n}/")).collect();
+    // The first one is compiled, and the second one is told before it is.
+    let error = Query::parse(&large, Case::Smart).unwrap_err();
+    assert!(error.message.contains("together are too large"), "{error}");
+    assert_eq!(error.column, large[0].chars().count() + 3);
+    assert!(error.hint.is_some());
+    let error = Query::from_parts(&[], &[large[0].clone(), large[1].clone()], &[], Case::Smart);
+    assert_eq!(error.unwrap_err().column, 1);
+    assert!(Query::parse(&large[..1], Case::Smart).is_ok());
+    let usual: Vec<String> = (0..64).map(|n| format!("/\\w+ [^x]{{1,40}} \\d{n}.*/")).collect();
+    assert!(Query::parse(&usual, Case::Smart).is_ok());
+}
+
+#[test]
 fn smart_case_is_that_of_ripgrep() {
     for (regex, ignored) in [
         ("foo", true),
