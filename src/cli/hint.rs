@@ -11,7 +11,7 @@ use super::output::{OutputError, json_text};
 use super::{Exit, Problem};
 use crate::config::ConfigError;
 use crate::gitlab;
-use crate::search::SavedError;
+use crate::search::{SavedError, SectionAlone};
 use crate::store::{CatalogueError, PackError, StoreError};
 use crate::sync::OtherHost;
 use crate::sync::act::ActError;
@@ -102,7 +102,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| of_gitlab(cause))
             .or_else(|| of_store(cause))
             .or_else(|| of_index(cause))
-            .or_else(|| of_saved(cause));
+            .or_else(|| of_saved(cause))
+            .or_else(|| of_search(cause));
         text.map(str::to_owned)
     })
 }
@@ -226,6 +227,11 @@ fn of_index(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         Error::Locked { .. } => Some("wait until the other jobvault is done"),
         _ => None,
     }
+}
+
+fn of_search(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    cause.downcast_ref::<SectionAlone>()?;
+    Some("add a text, such as /./ for any line; jobvault show JOB --section NAME prints a section")
 }
 
 fn of_saved(cause: &(dyn StdError + 'static)) -> Option<&'static str> {

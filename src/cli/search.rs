@@ -188,6 +188,7 @@ pub(super) async fn run(mut args: Args, mut context: Context<'_>) -> anyhow::Res
     if args.save.save.is_some() {
         return save::save(&args.query, &args.save, same_line, &named, &mut context).await;
     }
+    search::check(&query)?;
     let jobs = named.iter().map(|job| job.id).collect();
     let options = args.options(jobs, same_line, context.out.is_terminal());
     if let Some(tally) = tally {

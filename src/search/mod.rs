@@ -175,6 +175,19 @@ pub struct Explain {
     pub took: std::time::Duration,
 }
 
+/// A query has a section and no text, so that it says nothing of any log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("section: says where in a log a text is to stand, and the query has no text")]
+pub struct SectionAlone;
+
+/// Refuses a query that cannot be asked.
+pub fn check(query: &Query) -> Result<(), SectionAlone> {
+    match query.terms.is_empty() && !query.sections().is_empty() {
+        true => Err(SectionAlone),
+        false => Ok(()),
+    }
+}
+
 /// Runs a query and hands over what it finds, in order, until `found` says stop.
 pub async fn search(
     store: &Store,
@@ -197,6 +210,7 @@ pub async fn search_asked(
     now: Timestamp,
     mut found: impl FnMut(Found) -> ControlFlow<()>,
 ) -> anyhow::Result<Summary> {
+    check(query)?;
     let began = std::time::Instant::now();
     let mut summary = Summary::default();
     let (matcher, answer) = asked.parts();

@@ -42,6 +42,18 @@ fn an_unknown_flag_or_word_is_refused() {
 }
 
 #[test]
+fn a_section_needs_a_text() {
+    let home = Home::new();
+    for args in [&["search", "section:build", "status:failed"][..], &["search", "--section", "x"]] {
+        home.run(args).failed(2, "the query has no text", "show JOB --section");
+    }
+    home.create_archive();
+    assert_eq!(home.run(&["search", "section:build -\"x\""]).code, 1);
+    let bundle = home.run(&["export", "--query", "section:build", "-o", "x.zip"]);
+    bundle.failed(2, "the query has no text", "");
+}
+
+#[test]
 fn a_limit_is_at_least_one() {
     let home = Home::new();
     let commands: [&[&str]; 3] = [&["search", "x"], &["jobs"], &["export", "-o", "x.zip"]];
