@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use jiff::Timestamp;
 use jobvault::cli::hint::Report;
 use jobvault::cli::output::Out;
@@ -15,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 const USUAL_LOG: &str = "warn";
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

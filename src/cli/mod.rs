@@ -38,10 +38,12 @@ mod triage;
 mod units;
 mod verify;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{ArgAction, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use jiff::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -179,6 +181,17 @@ struct Context<'a> {
 }
 
 impl Cli {
+    /// Reads the arguments, of which the first is the program's name.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
+        let cli = Self::try_parse_from(&args)?;
+        if let Command::Search(search) = &cli.command {
+            let wrong = |message| Self::command().error(ErrorKind::InvalidValue, message);
+            search.check(&args).map_err(wrong)?;
+        }
+        Ok(cli)
+    }
+
     /// Tells whether errors are wanted as JSON.
     pub fn is_json(&self) -> bool {
         match &self.command {
@@ -304,10 +317,10 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_commands_are_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod nothing;
 mod save;
 mod tally;
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 
 use jobvault_index::Query;
@@ -118,6 +119,17 @@ impl Args {
         self.output.json
     }
 
+    /// Refuses a unit that is none. Behind `=` no word of the query can be meant; only `args`, as they were typed, tell
+    /// that from a blank.
+    pub(super) fn check(&self, args: &[OsString]) -> Result<(), String> {
+        let Some(Some(word)) = &self.tally.histogram else { return Ok(()) };
+        let typed = OsString::from(format!("--histogram={word}"));
+        match unit(word).is_none() && args.contains(&typed) {
+            true => Err(format!("'{word}' is no unit for '--histogram=': day, week, month")),
+            false => Ok(()),
+        }
+    }
+
     /// Returns what to count. A word after `--histogram` that is no unit belongs to the query.
     fn tally(&mut self) -> Option<Tally> {
         if let Some(field) = self.tally.by {
@@ -125,15 +137,13 @@ impl Args {
         }
         let unit = match self.tally.histogram.take()? {
             None => None,
-            Some(word) => match word.as_str() {
-                "day" => Some(Unit::Day),
-                "week" => Some(Unit::Week),
-                "month" => Some(Unit::Month),
-                _ => {
+            Some(word) => {
+                let unit = unit(&word);
+                if unit.is_none() {
                     self.query.words.insert(0, word);
-                    None
                 }
-            },
+                unit
+            }
         };
         Some(Tally::Histogram(unit))
     }
@@ -175,6 +185,15 @@ impl Args {
             jobs,
             detail,
         }
+    }
+}
+
+fn unit(word: &str) -> Option<Unit> {
+    match word {
+        "day" => Some(Unit::Day),
+        "week" => Some(Unit::Week),
+        "month" => Some(Unit::Month),
+        _ => None,
     }
 }
 

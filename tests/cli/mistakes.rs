@@ -54,6 +54,22 @@ fn a_section_needs_a_text() {
 }
 
 #[test]
+fn a_unit_of_a_histogram_is_one_or_a_word_of_the_query() {
+    let home = Home::new();
+    home.create_archive();
+    let wrong = home.run(&["search", "--histogram=hour", "x"]);
+    wrong.failed(2, "'hour' is no unit for '--histogram=': day, week, month", "");
+    home.run(&["search", "x", "--histogram="]).failed(2, "'' is no unit", "");
+    for args in [
+        &["search", "--histogram", "hour"][..],
+        &["search", "--histogram=week", "x"],
+        &["search", "--histogram", "hour", "-F", "--histogram=day"],
+    ] {
+        assert_eq!(home.run(args).code, 1, "{args:?}");
+    }
+}
+
+#[test]
 fn a_limit_is_at_least_one() {
     let home = Home::new();
     let commands: [&[&str]; 3] = [&["search", "x"], &["jobs"], &["export", "-o", "x.zip"]];
