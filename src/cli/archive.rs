@@ -3,13 +3,14 @@
 use std::io::BufRead as _;
 use std::path::PathBuf;
 
-use jobvault_index::Index;
+use jobvault_index::{Error as IndexError, Index};
 use tokio::task::JoinHandle;
 use url::Url;
 
 use super::address::{JobAddress, is_page_of};
 use super::{Context, Exit, Problem};
 use crate::export::sanitise;
+use crate::search;
 use crate::store::{JobRow, Store, StoreError};
 use crate::sync::HOST_KEY;
 
@@ -63,8 +64,16 @@ impl Context<'_> {
 }
 
 /// Opens the index for reading.
-pub(super) fn open_index(store: &Store) -> anyhow::Result<Index> {
-    Ok(Index::open(&store.index_dir())?)
+pub(super) async fn open_index(store: &Store) -> anyhow::Result<Index> {
+    match Index::open(&store.index_dir()) {
+        Err(IndexError::Missing { .. }) if search::is_empty(store).await? => {
+            Err(Problem::new("the archive holds no log yet")
+                .hint("try again when jobvault sync has archived some")
+                .exit(Exit::No)
+                .into())
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// Returns the row of a job named on the command line.

@@ -100,7 +100,7 @@ pub(super) async fn run(args: Args, end: End, mut context: Context<'_>) -> anyho
     }
     let store = context.open().await?;
     archive::find_jobs(&store, &named, args.query.page()).await?;
-    let index = archive::open_index(&store)?;
+    let index = archive::open_index(&store).await?;
     let jobs = named.iter().map(|job| job.id).collect();
     let found = history(&store, &index, &query, jobs, end, context.now).await?;
     let unreadable = match &found {

@@ -1,6 +1,5 @@
 //! `triage`: which saved searches match a job, and where.
 
-use jobvault_index::Index;
 use serde::Serialize;
 
 use super::address::JobAddress;
@@ -48,7 +47,7 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let file = SavedFile::read(&context.searches())?;
     let store = context.open().await?;
     let job = archive::find_job(&store, &args.job).await?;
-    let index = Index::open(&store.index_dir())?;
+    let index = archive::open_index(&store).await?;
     let asked: Vec<_> = file.searches().iter().filter(|s| s.has_tag(&args.tags)).collect();
     if asked.is_empty() {
         context.out.note(format!("no such search in {}", file.path().display()));

@@ -18,7 +18,7 @@ pub struct Asked {
 }
 
 /// What the index knows of a query.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answer {
     /// The highest trace that the index covers.
     pub(super) through: u64,

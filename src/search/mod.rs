@@ -226,7 +226,11 @@ pub async fn search_asked(
             answer.await
         }
     };
-    let answer = answer.context("ask the full-text index")?;
+    let answer = match answer {
+        // A first sync begins the archive, then the index, and then what they hold.
+        Err(jobvault_index::Error::Missing { .. }) if is_empty(store).await? => Answer::default(),
+        answer => answer.context("ask the full-text index")?,
+    };
     let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
     if query.positive_terms() == 0 {
         add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
@@ -237,6 +241,11 @@ pub async fn search_asked(
     queue.run(options.limit, &mut summary, &mut found).await?;
     summary.explain.took = began.elapsed();
     Ok(summary)
+}
+
+/// Tells whether an archive holds no log yet.
+pub async fn is_empty(store: &Store) -> Result<bool, CatalogueError> {
+    Ok(store.catalogue().traces_after(TraceId(0), 1).await?.is_empty())
 }
 
 /// What is worth reading.

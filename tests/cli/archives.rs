@@ -1,6 +1,8 @@
 //! Archives that are missing, strange, newer or held.
 
 use super::Home;
+use crate::sync::server_with;
+use crate::util::gitlab::FakeGitLab;
 
 #[test]
 fn every_reader_of_a_missing_archive_says_what_to_do() {
@@ -101,12 +103,27 @@ fn a_pipeline_of_another_server_is_not_taken_for_the_one_here() {
 
 #[test]
 fn a_lost_index_is_told_apart_from_no_hit() {
-    let home = Home::new();
-    home.create_archive();
+    let server = FakeGitLab::start(server_with(1));
+    let home = Home::synced(&server);
     let index = home.path().join(".local/share/jobvault/index");
     std::fs::remove_dir_all(&index).unwrap();
-    home.run(&["search", "x"]).failed(2, "no index at", "jobvault reindex");
+    for command in ["search", "first", "last"] {
+        home.run(&[command, "zyx"]).failed(2, "no index at", "jobvault reindex");
+    }
     let reindex = home.run(&["reindex"]);
     assert_eq!(reindex.code, 0, "{}", reindex.stderr);
-    assert_eq!(home.run(&["search", "x"]).code, 1);
+    assert_eq!(home.run(&["search", "zyx"]).code, 1);
+}
+
+#[test]
+fn a_first_sync_that_has_no_index_yet_has_not_lost_it() {
+    let home = Home::new();
+    home.create_archive();
+    std::fs::remove_dir_all(home.path().join(".local/share/jobvault/index")).unwrap();
+    let found = home.run(&["search", "x"]);
+    assert_eq!(found.stderr, "nothing found; the archive holds 0 logs (0 B)\n");
+    assert_eq!((found.code, found.stdout.as_str()), (1, ""));
+    for args in [&["first", "x"][..], &["search", "x", "--by", "runner"]] {
+        home.run(args).failed(1, "the archive holds no log yet", "jobvault sync");
+    }
 }

@@ -1,13 +1,13 @@
 //! `search --histogram` and `--by`: how often something occurs over time, and what those jobs have in common.
 
-use jobvault_index::{Index, Query};
+use jobvault_index::Query;
 use serde::Serialize;
 
 use super::nothing;
 use crate::cli::bar::bar;
 use crate::cli::output::{Out, Paint};
 use crate::cli::table::{self, Align};
-use crate::cli::{Context, Exit, units};
+use crate::cli::{Context, Exit, archive, units};
 use crate::export::sanitise;
 use crate::search::{
     self, Breakdown, Bucket, By, Group, Options, Standing, Summary, Timeline, Unit,
@@ -112,7 +112,7 @@ pub(super) async fn run(
     context: &mut Context<'_>,
 ) -> anyhow::Result<Exit> {
     let store = context.open().await?;
-    let index = Index::open(&store.index_dir())?;
+    let index = archive::open_index(&store).await?;
     let now = context.now;
     let summary = match tally {
         Tally::Histogram(unit) => {
