@@ -133,8 +133,9 @@ impl Query {
         let mut parts = Vec::new();
         for literal in literals {
             let source = String::from_utf8_lossy(literal).into_owned();
+            let columns: Vec<usize> = (1..=source.chars().count() + 1).collect();
             let term = case::literal(literal.clone(), source.clone(), case)
-                .map_err(|fault| fault.at(1, &source))?;
+                .map_err(|fault| fault.within(&columns, &source))?;
             parse::push(&mut terms, term).map_err(|fault| fault.at(1, &source))?;
             parts.push(Expr::Term(terms.len() - 1));
         }

@@ -123,10 +123,13 @@ impl Parser<'_> {
         self.place += 1;
         self.deeper(open)?;
         self.groups += 1;
-        let expr = self.either()?;
-        if self.peek() != Start::Close {
+        let expr = match self.peek() {
+            Start::End => None,
+            _ => Some(self.either()?),
+        };
+        let (Some(expr), Start::Close) = (expr, self.peek()) else {
             return self.error("`(` is never closed", open);
-        }
+        };
         self.place += 1;
         self.groups -= 1;
         self.nesting -= 1;

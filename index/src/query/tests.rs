@@ -102,6 +102,10 @@ fn errors_point_at_a_column() {
         (vec!["a OR OR b"], 6, "`OR` needs"),
         (vec!["a AND"], 6, "missing at the end"),
         (vec!["(a OR b"], 1, "never closed"),
+        (vec!["("], 1, "never closed"),
+        (vec!["a", "(("], 4, "never closed"),
+        (vec!["((a)"], 1, "never closed"),
+        (vec!["(a OR"], 6, "missing at the end"),
         (vec!["x OR ()"], 7, "missing before `)`"),
         (vec!["é /a(/"], 5, "regex: unclosed group"),
         (vec![r"/a\/b[/"], 6, "regex: unclosed character class"),
@@ -204,7 +208,8 @@ fn whole_literals_and_regexes_are_joined_by_and() {
     assert_eq!(query.expr, Expr::And(vec![Expr::Term(0), Expr::Term(1), or]));
     let error = Query::from_parts(&[], &["ab)".to_owned()], &[], Case::Smart).unwrap_err();
     assert_eq!((error.column, error.input.as_str()), (3, "ab)"));
-    assert!(Query::from_parts(&[b"a\n".to_vec()], &[], &[], Case::Smart).is_err());
+    let error = Query::from_parts(&["é\nb".into()], &[], &[], Case::Smart).unwrap_err();
+    assert_eq!((error.column, error.pointer().as_str()), (2, "é\u{fffd}b\n ^"));
 }
 
 #[test]
