@@ -6,7 +6,7 @@ use super::output::Paint;
 use super::table::{self, Align};
 use super::{Context, Exit};
 use crate::export::sanitise;
-use crate::search::{Saved, SavedFile};
+use crate::search::{CaseRule, Saved, SavedFile};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -41,6 +41,7 @@ struct Json<'a> {
     query: &'a [String],
     fixed: &'a [String],
     regexp: &'a [String],
+    case: &'static str,
     same_line: bool,
     tags: &'a [String],
     note: &'a str,
@@ -57,14 +58,15 @@ pub(super) fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<Exit> 
         return Ok(Exit::Yes);
     }
     let shown: Vec<&Saved> = file.searches().iter().filter(|s| s.has_tag(&args.tags)).collect();
+    if args.json {
+        shown.iter().try_for_each(|saved| context.out.json(&json(saved)))?;
+        return Ok(if shown.is_empty() { Exit::No } else { Exit::Yes });
+    }
     if shown.is_empty() {
         context.out.note(format!("no such search in {}", file.path().display()));
         return Ok(Exit::No);
     }
-    match args.json {
-        true => shown.iter().try_for_each(|saved| context.out.json(&json(saved)))?,
-        false => print(&shown, &mut context)?,
-    }
+    print(&shown, &mut context)?;
     context.out.note(format!("{} saved in {}", shown.len(), file.path().display()));
     Ok(Exit::Yes)
 }
@@ -76,6 +78,11 @@ fn json(saved: &Saved) -> Json<'_> {
         query: &saved.query,
         fixed: &saved.fixed,
         regexp: &saved.regexp,
+        case: match saved.case {
+            CaseRule::Smart => "smart",
+            CaseRule::Ignore => "ignore",
+            CaseRule::Sensitive => "sensitive",
+        },
         same_line: saved.same_line,
         tags: &saved.tags,
         note: &saved.note,
@@ -89,7 +96,14 @@ fn print(shown: &[&Saved], context: &mut Context<'_>) -> anyhow::Result<()> {
         .map(|saved| {
             let fixed = saved.fixed.iter().map(|text| format!("-F {text:?}"));
             let regexps = saved.regexp.iter().map(|text| format!("-e {text:?}"));
-            let query: Vec<String> = fixed.chain(regexps).chain(saved.query.clone()).collect();
+            let case = match saved.case {
+                CaseRule::Smart => None,
+                CaseRule::Ignore => Some("-i"),
+                CaseRule::Sensitive => Some("-s"),
+            };
+            let flags = case.into_iter().chain(saved.same_line.then_some("--same-line"));
+            let texts = fixed.chain(regexps).chain(saved.query.clone());
+            let query: Vec<String> = flags.map(str::to_owned).chain(texts).collect();
             let parts = [saved.name.clone(), saved.tags.join(","), query.join(" ")];
             parts.map(sanitise).to_vec()
         })

@@ -50,8 +50,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let index = archive::open_index(&store).await?;
     let asked: Vec<_> = file.searches().iter().filter(|s| s.has_tag(&args.tags)).collect();
     if asked.is_empty() {
-        context.out.note(format!("no such search in {}", file.path().display()));
-        context.out.hint("jobvault search --save NAME QUERY saves one");
+        if !args.json {
+            context.out.note(format!("no such search in {}", file.path().display()));
+            context.out.hint("jobvault search --save NAME QUERY saves one");
+        }
         return Ok(Exit::No);
     }
     if job.trace.is_none() {
@@ -114,7 +116,9 @@ fn show(
     let text = hit.map(|hit| export::highlight(&hit.text, &hit.ranges, style)).unwrap_or_default();
     let number = hit.map_or(String::new(), |hit| hit.line.to_string());
     if !out.is_terminal() {
-        let head = format!("{}:{number}:", sanitise(&saved.name));
+        let name = sanitise(&saved.name);
+        // Filters, or texts that are missing, match no line.
+        let head = if hit.is_some() { format!("{name}:{number}:") } else { name };
         return Ok(out.line([head.as_bytes(), &text].concat())?);
     }
     out.line("")?;

@@ -118,6 +118,10 @@ fn the_configuration_may_name_the_file_of_saved_searches() {
 fn triage_says_what_is_known_of_a_job() {
     let (_server, home) = home();
     assert_eq!(home.run(&["triage", "20"]).code, 1, "nothing is saved yet");
+    for args in [&["triage", "20", "--json"][..], &["saved", "--json"]] {
+        let none = home.run(args);
+        assert_eq!((none.code, none.stdout.as_str(), none.stderr.as_str()), (1, "", ""));
+    }
     home.run(&["search", "--save", "net", "--save-tag", "known", "refused"]);
     home.run(&["search", "--save", "disk", "--save-tag", "infra", "/disk (full|broken)/"]);
     let both = home.run(&["triage", "20"]);
@@ -128,6 +132,14 @@ fn triage_says_what_is_known_of_a_job() {
     assert_eq!((&one[0]["v"], &one[0]["job"]), (&1.into(), &20.into()));
     let none = home.run(&["triage", "3"]);
     assert_eq!((none.code, none.stdout.as_str()), (1, ""));
+    let calm = ["search", "--save", "calm", "--status", "success", "-s", "--", "-\"refused\""];
+    assert_eq!(home.run(&calm).code, 0);
+    assert_eq!(home.run(&["triage", "3"]).stdout, "calm\n", "it matches no line");
+    let listed = home.run(&["saved"]);
+    assert!(listed.stdout.contains("-s -\"refused\""), "{}", listed.stdout);
+    let listed = json(&home.run(&["saved", "--json"]));
+    let cases: Vec<_> = listed.iter().map(|saved| saved["case"].as_str().unwrap()).collect();
+    assert_eq!(cases, ["smart", "smart", "sensitive"]);
     home.run(&["triage", "99"]).failed(1, "no job 99", "jobvault jobs");
 }
 
