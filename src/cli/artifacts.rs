@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::address::JobAddress;
 use super::output::{Out, Paint};
 use super::table::{self, Align};
-use super::{Context, Exit, archive, units};
+use super::{Context, Exit, Problem, archive, units};
 use crate::export::sanitise;
 use crate::model::{ArtifactEntry, ArtifactState, EntryFlag, JobId};
 use crate::store::catalogue::ArtifactRow;
@@ -60,7 +60,9 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     let job = archive::find_job(&store, &args.job).await?;
     let row = store.catalogue().artifacts(&[job.id]).await?.pop();
     let Some(row) = row else {
-        context.out.note(format!("GitLab lists no artifacts of job {}", job.id));
+        if !args.json {
+            context.out.note(format!("GitLab lists no artifacts of job {}", job.id));
+        }
         return Ok(Exit::No);
     };
     if let Some(path) = &args.save {
@@ -84,8 +86,7 @@ struct JsonEntry<'a> {
 
 async fn list(store: &Store, row: &ArtifactRow, json: bool, out: &mut Out) -> anyhow::Result<Exit> {
     let Some(listing) = store.artifact_listing(row.job).await? else {
-        explain(row, out);
-        return Ok(Exit::No);
+        return Err(not_held(row).into());
     };
     let is_kept = |entry: &ArtifactEntry| {
         let alone = row.files.iter().any(|file| file.path == entry.path);
@@ -184,8 +185,8 @@ fn flag(flag: &EntryFlag) -> String {
     .to_owned()
 }
 
-/// Says why there is no list of a job's artifacts.
-fn explain(row: &ArtifactRow, out: &mut Out) {
+/// Returns why there is no list of a job's artifacts.
+fn not_held(row: &ArtifactRow) -> Problem {
     let size = row.bytes.map(|n| format!(", {} by GitLab's word", units::size(n)));
     let size = size.unwrap_or_default();
     let reason = match row.reason.is_empty() {
@@ -193,16 +194,19 @@ fn explain(row: &ArtifactRow, out: &mut Out) {
         false => format!("{}: {}", row.state, sanitise(&row.reason)),
     };
     if row.archive.is_some() {
-        out.error(format!(
-            "what is kept of the artifacts of job {} cannot be listed ({reason})",
-            row.job
-        ));
-        out.hint("--save FILE writes it as GitLab had it");
-        return;
+        let job = row.job;
+        let message =
+            format!("what is kept of the artifacts of job {job} cannot be listed ({reason})");
+        let problem = Problem::new(message).exit(Exit::No);
+        return problem.hint("--save FILE writes it as GitLab had it");
     }
-    out.error(format!("the archive holds no artifacts of job {}{size} ({reason})", row.job));
-    if row.state == ArtifactState::Pending {
-        out.hint("jobvault sync --artifacts listing|reports|all PROJECT fetches them while GitLab has them");
+    let message = format!("the archive holds no artifacts of job {}{size} ({reason})", row.job);
+    let problem = Problem::new(message).exit(Exit::No);
+    match row.state {
+        ArtifactState::Pending => problem.hint(
+            "jobvault sync --artifacts listing|reports|all PROJECT fetches them while GitLab has them",
+        ),
+        _ => problem,
     }
 }
 

@@ -123,7 +123,9 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
         }
     }
     if last.is_none() {
-        context.out.note("no such job in the archive");
+        if !args.json {
+            context.out.note("no such job in the archive");
+        }
         return Ok(Exit::No);
     }
     if left == 0 && !args.json && more(&store, &conditions, args.oldest, last).await? {

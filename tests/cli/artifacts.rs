@@ -92,6 +92,15 @@ fn what_is_not_kept_is_said() {
     assert_eq!(home.run(&["jobs", "--artifact", "junit.xml"]).stdout.lines().count(), 1);
     let (home, _server) = synced("none");
     home.run(&["artifacts", "2"]).failed(1, "no artifacts of job 2", "jobvault sync --artifacts");
+    let told = home.run(&["artifacts", "2", "--json"]);
+    assert!(
+        told.stderr.starts_with("{\"v\":1,\"error\":\"the archive holds no"),
+        "{}",
+        told.stderr
+    );
+    assert_eq!((told.code, told.stderr.lines().count()), (1, 1));
+    let none = home.run(&["artifacts", "1", "--json"]);
+    assert_eq!((none.code, none.stderr.as_str()), (1, ""));
     assert_eq!(home.run(&["coverage"]).code, 0, "nobody wants them");
     std::fs::write(home.path().join("config.toml"), "artifacts = \"reports\"\n").unwrap();
     let wanting = ["coverage", "--config", "config.toml"];

@@ -58,10 +58,7 @@ pub(super) async fn extract(
         }
         (_, _, Some(hash)) => copy(&mut open(store, hash).await?, &mut content)?,
         (None, Some(_), None) => return Ok(not_kept(row, out)),
-        (_, None, None) if listing.is_none() => {
-            super::explain(row, out);
-            return Ok(Exit::No);
-        }
+        (_, None, None) if listing.is_none() => return Err(super::not_held(row).into()),
         (_, None, None) => {
             let message =
                 format!("job {} has no file {} in its artifacts", row.job, sanitise(path));
