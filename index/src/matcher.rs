@@ -4,6 +4,7 @@
 //! care that a match never spans lines. It does not know how terms are joined: that is
 //! [`Query::eval`]. Building fails if a regex does not compile; matching cannot fail.
 
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use memchr::memmem;
 use regex_syntax::hir::translate::{Translator, TranslatorBuilder};
 
 use crate::query::{Pattern, Query, Term};
+pub(crate) use reach::Reach;
 
 /// How deep a regex may nest, as in ripgrep.
 pub(crate) const NEST_LIMIT: u32 = 250;
@@ -60,15 +62,14 @@ pub struct Matcher {
 #[derive(Debug)]
 enum Needle {
     Literal(Box<memmem::Finder<'static>>),
-    Regex(Compiled),
+    Regex(Arc<Compiled>),
 }
 
-/// A regex compiled as ripgrep does. Clones share it.
-#[derive(Debug, Clone)]
+/// A regex compiled as ripgrep does.
+#[derive(Debug)]
 pub(crate) struct Compiled {
-    regex: Arc<RegexMatcher>,
-    /// The length of the longest match in bytes; `None` if there is no bound.
-    longest: Option<usize>,
+    regex: RegexMatcher,
+    reach: Reach,
     /// How large it is, for a bound of all regexes of a query.
     pub(crate) weight: usize,
 }
@@ -119,10 +120,11 @@ impl Matcher {
                 if left == 0 && !ranges.is_empty() {
                     return true;
                 }
-                let Some(found) = needle.find(&line[..window.end], from) else {
+                let text = &line[..window.end];
+                let Some(found) = needle.find(text, from) else {
                     break;
                 };
-                left = left.saturating_sub(needle.reach(found).min(window.end) - from);
+                left = left.saturating_sub(needle.read(text, found) - from);
                 // An empty match right behind a match is none of its own.
                 let behind = ranges.last().is_some_and(|last| last.end == found.end());
                 if found.is_empty() && behind {
@@ -144,11 +146,11 @@ impl Matcher {
 }
 
 impl Compiled {
-    /// Compiles a regex; `longest` is the most bytes that a match has, or `None` for no bound.
+    /// Compiles a regex.
     pub(crate) fn new(
         regex: &str,
         ignore_case: bool,
-        longest: Option<usize>,
+        reach: Reach,
         weight: usize,
     ) -> Result<Compiled, grep_regex::Error> {
         let regex = RegexMatcherBuilder::new()
@@ -160,7 +162,7 @@ impl Compiled {
             .size_limit(SIZE_LIMIT)
             .dfa_size_limit(DFA_SIZE_LIMIT)
             .build(regex)?;
-        Ok(Compiled { regex: Arc::new(regex), longest, weight })
+        Ok(Compiled { regex, reach, weight })
     }
 }
 
@@ -169,17 +171,16 @@ impl Needle {
         if let Some(compiled) = &term.compiled {
             return Ok(Needle::Regex(compiled.clone()));
         }
-        let (regex, longest) = match &term.pattern {
+        let (regex, reach) = match &term.pattern {
             Pattern::Literal(bytes) if !term.ignore_case || !has_case(bytes) => {
                 let finder = memmem::Finder::new(bytes).into_owned();
                 return Ok(Needle::Literal(Box::new(finder)));
             }
-            // Folding makes of one character one other, of four bytes at most.
-            Pattern::Literal(bytes) => (escape(bytes), Some(4 * bytes.len())),
-            Pattern::Regex(regex) => (regex.clone(), None),
+            Pattern::Literal(bytes) => (escape(bytes), Reach::of_folded(bytes)),
+            Pattern::Regex(regex) => (regex.clone(), Reach::unknown()),
         };
-        match Compiled::new(&regex, term.ignore_case, longest, 0) {
-            Ok(compiled) => Ok(Needle::Regex(compiled)),
+        match Compiled::new(&regex, term.ignore_case, reach, 0) {
+            Ok(compiled) => Ok(Needle::Regex(Arc::new(compiled))),
             Err(source) => Err(Error { term: term.source.clone(), source }),
         }
     }
@@ -192,19 +193,15 @@ impl Needle {
                 Some(Match::new(at, at + finder.needle().len()))
             }
             // The engine's error type has no values.
-            Needle::Regex(Compiled { regex, .. }) => regex.find_at(line, from).ok().flatten(),
+            Needle::Regex(compiled) => compiled.regex.find_at(line, from).ok().flatten(),
         }
     }
 
-    /// Returns the place up to which a line was read at most when a match was found in it: an
-    /// earlier alternative may still go on behind the match, but not longer than any match is.
-    fn reach(&self, found: Match) -> usize {
+    /// Returns the place up to which a line was read at most when a match was found in it.
+    fn read(&self, line: &[u8], found: Match) -> usize {
         match self {
             Needle::Literal(_) => found.end(),
-            Needle::Regex(Compiled { longest: Some(longest), .. }) => {
-                found.end().max(found.start().saturating_add(*longest))
-            }
-            Needle::Regex(_) => usize::MAX,
+            Needle::Regex(compiled) => compiled.reach.end(line, &(found.start()..found.end())),
         }
     }
 
@@ -244,12 +241,12 @@ impl Needle {
         match self {
             Needle::Literal(finder) => finder.find(text).map(|at| (at, true)),
             // Without a line terminator the regex has `\A` or `\z`: each line must stand alone.
-            Needle::Regex(Compiled { regex, .. }) if regex.line_terminator().is_none() => {
+            Needle::Regex(compiled) if compiled.regex.line_terminator().is_none() => {
                 Some((0, false))
             }
-            Needle::Regex(Compiled { regex, .. }) => {
+            Needle::Regex(compiled) => {
                 let (LineMatchKind::Confirmed(at) | LineMatchKind::Candidate(at)) =
-                    regex.find_candidate_line(text).ok().flatten()?;
+                    compiled.regex.find_candidate_line(text).ok().flatten()?;
                 Some((at, false))
             }
         }

@@ -21,6 +21,8 @@ mod tests;
 mod weight;
 mod when;
 
+use std::sync::Arc;
+
 use crate::matcher::Compiled;
 pub use error::QueryError;
 pub use filter::{Filter, FilterKey, FilterValue};
@@ -65,7 +67,7 @@ pub struct Term {
     /// The term as its user wrote it, for messages.
     pub source: String,
     /// The regex, compiled when it was checked; a literal is made ready when it is looked for.
-    pub(crate) compiled: Option<Compiled>,
+    pub(crate) compiled: Option<Arc<Compiled>>,
 }
 
 /// An expression over terms (by their index in [`Query::terms`]) and filters.

@@ -4,12 +4,14 @@
 //! ends of ranges and `\xNN` are literals, escapes such as `\S` and `\pL` are not. Source:
 //! <https://docs.rs/grep-regex/0.1.14/grep_regex/struct.RegexMatcherBuilder.html#method.case_smart>.
 
+use std::sync::Arc;
+
 use regex_syntax::ast::{self, Ast};
 
 use super::error::Fault;
 use super::weight::{MAX_WEIGHT, weight};
 use super::{Case, Pattern, Term};
-use crate::matcher::{self, Compiled};
+use crate::matcher::{self, Compiled, Reach};
 
 /// Makes the term of a literal.
 pub(super) fn literal(bytes: Vec<u8>, source: String, case: Case) -> Result<Term, Fault> {
@@ -70,8 +72,8 @@ pub(super) fn regex(
         fault.hint = Some("repeat less in them, or search for one after the other");
         return Err(fault);
     }
-    let compiled = Compiled::new(&regex, ignore_case, hir.properties().maximum_len(), weight)
-        .map_err(|error| {
+    let compiled =
+        Compiled::new(&regex, ignore_case, Reach::of(&hir), weight).map_err(|error| {
             let text = error.to_string();
             let mut fault =
                 Fault::new(format!("regex: {}", text.lines().next().unwrap_or("invalid")));
@@ -83,7 +85,12 @@ pub(super) fn regex(
             }
             fault
         })?;
-    Ok(Term { pattern: Pattern::Regex(regex), ignore_case, source, compiled: Some(compiled) })
+    Ok(Term {
+        pattern: Pattern::Regex(regex),
+        ignore_case,
+        source,
+        compiled: Some(Arc::new(compiled)),
+    })
 }
 
 fn syntax(regex: &str, at: usize, what: &str) -> Fault {
