@@ -60,6 +60,9 @@ struct Json {
     #[serde(skip_serializing_if = "Option::is_none")]
     complete: Option<bool>,
     damaged: Vec<JsonDamage>,
+    /// Packs later than all that the catalogue lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    later: Vec<JsonDamage>,
 }
 
 /// Something damaged, as JSON says it.
@@ -110,10 +113,10 @@ pub(super) async fn run(args: Args, mut context: Context<'_>) -> anyhow::Result<
     Ok(if report.damaged.is_empty() { Exit::Yes } else { Exit::No })
 }
 
-/// A whole pack that no row of the catalogue tells of is given so long: a writer beside us may be about to write that row.
+/// A pack later than all that the catalogue lists is given so long: a writer beside us may be about to list it.
 const UNLISTED_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Returns since when a pack has had its row, were it not left over.
+/// Returns before when a pack was written that is of no writer at work.
 pub(super) fn settled_before(now: Timestamp) -> Option<Timestamp> {
     now.checked_sub(UNLISTED_GRACE).ok()
 }
@@ -165,6 +168,7 @@ fn json(report: &Report, complete: Option<bool>) -> Json {
         bytes: report.bytes,
         complete,
         damaged: report.damaged.iter().map(JsonDamage::of).collect(),
+        later: report.later.iter().map(JsonDamage::of).collect(),
     }
 }
 
@@ -185,6 +189,12 @@ fn print(
 ) -> anyhow::Result<()> {
     for damage in &report.damaged {
         context.out.line(line(damage))?;
+    }
+    for later in &report.later {
+        context.out.warn(line(later));
+    }
+    if !report.later.is_empty() {
+        context.out.note("jobvault rebuild takes in what the catalogue does not know yet");
     }
     let read = format!(
         "{} checked, {} of packs read",

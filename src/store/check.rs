@@ -47,6 +47,8 @@ pub struct Report {
     pub through: u64,
     /// What is wrong, in the order in which it was found.
     pub damaged: Vec<Damage>,
+    /// Packs later than all that the catalogue lists, and not of a writer at work. Nothing is wrong with them.
+    pub later: Vec<Damage>,
     /// Some of it is wrong in the catalogue, which `rebuild` makes anew from the packs.
     pub in_catalogue: bool,
 }
@@ -68,8 +70,8 @@ pub struct VerifyOptions {
     pub max_bytes: Option<u64>,
     /// Begin behind the pack of this number. A caller who keeps [`Report::through`] covers all packs in turn.
     pub after: u64,
-    /// A whole pack that the catalogue does not list is damage where its file is older than this: a younger one may be of
-    /// a writer at work. `None` passes over all whole ones.
+    /// A pack later than all that the catalogue lists is told of where its file is older than this: a younger one may be
+    /// of a writer at work. `None` passes over all of them.
     pub settled_before: Option<Timestamp>,
 }
 

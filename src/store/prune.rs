@@ -124,7 +124,9 @@ async fn unlisted(store: &Store) -> Result<(Vec<PackInfo>, Vec<Damage>), StoreEr
     for Unlisted { info, standing } in standing(store, there).await? {
         match standing {
             Standing::Unneeded => unneeded.push(info),
-            Standing::Unreadable(what) | Standing::Unknown(what) => kept.push(stays(info, what)),
+            Standing::Unreadable(what) | Standing::Unknown(what) | Standing::Later(what) => {
+                kept.push(stays(info, what));
+            }
         }
     }
     if !unneeded.is_empty() {

@@ -20,6 +20,9 @@ pub(super) enum Standing {
     Unreadable(String),
     /// It holds what the catalogue does not know, as said.
     Unknown(String),
+    /// So it does, and is later than all that the catalogue lists: it is of a writer at work, or the catalogue is a copy of
+    /// an earlier time.
+    Later(String),
 }
 
 /// A pack that the catalogue does not list.
@@ -58,13 +61,36 @@ async fn of_pack(
     footer: &Footer,
     newest: u64,
 ) -> Result<Standing, StoreError> {
+    let is_later = footer.number > newest;
+    let unknown = match unknown(store, info, footer).await? {
+        Ok(unknown) => unknown,
+        Err(e) => {
+            let what = format!("its records cannot be read: {}", words(&e));
+            return Ok(Standing::Unreadable(what));
+        }
+    };
+    Ok(match unknown {
+        Some(what) if is_later => Standing::Later(what),
+        Some(what) => Standing::Unknown(what),
+        // Notes may tell what happened since, and nothing is there to compare them with.
+        None if is_later && !footer.compacted => {
+            Standing::Later("what it tells may be known nowhere else".to_owned())
+        }
+        None => Standing::Unneeded,
+    })
+}
+
+/// Says what of a pack the catalogue does not know, `None` where it knows all; or why its records cannot be read.
+async fn unknown(
+    store: &Store,
+    info: &PackInfo,
+    footer: &Footer,
+) -> Result<Result<Option<String>, PackError>, StoreError> {
     let mut unknown = logs_unknown(store, &footer.entries).await?;
     for entry in footer.entries.iter().filter(|e| e.kind == Kind::Ledger) {
         match store.packs.read(info.name, entry, None) {
             Ok(ledger) => unknown.extend(jobs_unknown(store, &ledger).await?),
-            Err(e) => {
-                return Ok(Standing::Unreadable(format!("its records cannot: {}", words(&e))));
-            }
+            Err(e) => return Ok(Err(e)),
         }
     }
     if let Some(first) = unknown.first() {
@@ -73,18 +99,13 @@ async fn of_pack(
             more => format!(" and {more} more"),
         };
         let what = format!("what it holds of job {first}{more} stands nowhere else");
-        return Ok(Standing::Unknown(what));
+        return Ok(Ok(Some(what)));
     }
     let chunks = footer.entries.iter().filter(|e| e.kind == Kind::Chunk).map(|e| e.hash);
     let chunks: Vec<_> = chunks.collect::<BTreeSet<_>>().into_iter().collect();
-    if store.catalogue.chunks(&chunks).await?.len() != chunks.len() {
-        return Ok(Standing::Unknown("it holds parts of artifacts that stand nowhere else".into()));
-    }
-    // Of a catalogue put back from a copy, what came later is not there to compare with.
-    match footer.number > newest && !footer.compacted {
-        true => Ok(Standing::Unknown("it is later than all that the catalogue lists".to_owned())),
-        false => Ok(Standing::Unneeded),
-    }
+    let are_known = store.catalogue.chunks(&chunks).await?.len() == chunks.len();
+    let what = "it holds parts of artifacts that stand nowhere else".to_owned();
+    Ok(Ok((!are_known).then_some(what)))
 }
 
 /// Returns the jobs of whole logs of which a frame stands nowhere else or cannot be read there.

@@ -99,7 +99,10 @@ fn retain_misplaced(
     let ledger = match store.packs.read(store.name(pack)?, entry, None) {
         Ok(ledger) => ledger,
         // It could be read when its pack was checked: that it cannot now is no fault of a row.
-        Err(e) if e.is_of_one_pack() => return Ok(jobs.clear()),
+        Err(e) if e.is_of_one_pack() => {
+            jobs.clear();
+            return Ok(());
+        }
         Err(e) => return Err(e.into()),
     };
     let owners: Vec<Option<u64>> = ledger::records(&ledger)

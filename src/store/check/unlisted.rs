@@ -31,13 +31,18 @@ pub(super) async fn check(
             Standing::Unneeded => continue,
             // A pack gets its name when it is whole: no writer leaves one that cannot be read.
             Standing::Unreadable(what) => format!("the catalogue does not list it, and {what}"),
+            // A writer gives a pack a number behind those of all that are listed.
             Standing::Unknown(what) => {
-                let changed = store.packs.changed_at(name);
-                if changed.zip(settled_before).is_none_or(|(at, before)| at >= before) {
-                    continue;
-                }
                 report.in_catalogue = true;
                 format!("the catalogue does not list it: {what}")
+            }
+            Standing::Later(what) => {
+                let changed = store.packs.changed_at(name);
+                if changed.zip(settled_before).is_some_and(|(at, before)| at < before) {
+                    let what = format!("the catalogue is of an earlier time: {what}");
+                    report.later.push(Damage { job: None, pack: Some(name), what });
+                }
+                continue;
             }
         };
         report.damaged.push(Damage { job: None, pack: Some(name), what });
