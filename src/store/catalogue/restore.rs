@@ -180,16 +180,22 @@ impl Catalogue {
         tx.commit().await.map_err(&failed)
     }
 
-    /// Returns the logs of several frames that no note tells of.
-    pub(crate) async fn traces_unnoted(&self) -> Result<Vec<TraceRow>, CatalogueError> {
+    /// Returns logs behind `after` that no note tells of, in the order of their numbers, at most `limit`.
+    pub(crate) async fn traces_unnoted(
+        &self,
+        after: TraceId,
+        limit: u32,
+    ) -> Result<Vec<TraceRow>, CatalogueError> {
         let failed = self.failed("read");
-        let rows = sqlx::query("SELECT * FROM traces WHERE fetched_at = 0")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(&failed)?;
+        let rows =
+            sqlx::query("SELECT * FROM traces WHERE fetched_at = 0 AND id > ? ORDER BY id LIMIT ?")
+                .bind(after.0 as i64)
+                .bind(limit)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(&failed)?;
         let rows = rows.iter().map(|row| TraceRow::read(row).map_err(&failed));
-        let rows: Vec<_> = rows.collect::<Result<_, _>>()?;
-        Ok(rows.into_iter().flatten().filter(|row: &TraceRow| row.frames.len() > 1).collect())
+        rows.collect::<Result<Result<Vec<_>, _>, _>>()?
     }
 
     /// Puts the hash of a log.

@@ -14,7 +14,7 @@ use crate::model::{Job, JobId, ProjectId, Runner};
 use crate::store::catalogue::{JobState, Listing, ProjectRow, Writes};
 use crate::store::check::Damage;
 use crate::store::packs::Kind;
-use crate::store::{HOST_KEY, JobRow, Store, StoreError, TraceRow};
+use crate::store::{HOST_KEY, JobRow, Store, StoreError, TraceId, TraceRow};
 
 /// Why a job is fetched again whose trace was noted but is in no pack.
 const LOST: &str = "its trace is not in the archive";
@@ -22,6 +22,8 @@ const LOST: &str = "its trace is not in the archive";
 const FOUND: &str = "its note is lost; the log was found in a pack";
 /// What is said of a job without its document.
 const NO_DOCUMENT: &str = "no pack that can be read holds its document";
+/// Logs read from the catalogue at once.
+const TRACES_AT_ONCE: u32 = 1000;
 /// Rows carried over in one transaction.
 const JOBS_AT_ONCE: usize = 1000;
 
@@ -207,26 +209,32 @@ fn path_of<'a>(web_url: &'a str, host: &str) -> Option<&'a str> {
 
 /// Hashes the logs of several frames of which no note tells the hash. One that cannot be read stays without.
 async fn hash_logs(store: &Store) -> Result<(), StoreError> {
-    for trace in store.catalogue.traces_unnoted().await? {
-        let reader = store.clone();
-        let hash = move || {
-            let mut hasher = blake3::Hasher::new();
-            let frames = trace.frames.iter().map(|frame| reader.read_frame(frame));
-            for piece in frames {
-                hasher.update(&piece?);
+    let mut after = TraceId(0);
+    loop {
+        let traces = store.catalogue.traces_unnoted(after, TRACES_AT_ONCE).await?;
+        let Some(last) = traces.last() else { return Ok(()) };
+        after = last.id;
+        // The hash of an only frame is that of the log.
+        for trace in traces.into_iter().filter(|trace| trace.frames.len() > 1) {
+            let reader = store.clone();
+            let hashed = tokio::task::spawn_blocking(move || hashed(&reader, trace))
+                .await
+                .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+            match hashed {
+                Ok(trace) => store.catalogue.put_hash(&trace).await?,
+                Err(e) if e.is_of_one_pack() => {}
+                Err(e) => return Err(e),
             }
-            Ok(TraceRow { hash: *hasher.finalize().as_bytes(), ..trace })
-        };
-        let hashed: Result<TraceRow, StoreError> = tokio::task::spawn_blocking(hash)
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-        match hashed {
-            Ok(trace) => store.catalogue.put_hash(&trace).await?,
-            Err(e) if e.is_of_one_pack() => {}
-            Err(e) => return Err(e),
         }
     }
-    Ok(())
+}
+
+fn hashed(store: &Store, trace: TraceRow) -> Result<TraceRow, StoreError> {
+    let mut hasher = blake3::Hasher::new();
+    for frame in &trace.frames {
+        hasher.update(&store.read_frame(frame)?);
+    }
+    Ok(TraceRow { hash: *hasher.finalize().as_bytes(), ..trace })
 }
 
 #[cfg(test)]
