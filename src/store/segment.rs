@@ -4,7 +4,7 @@
 //! are compressed one after another. Bounded by the caller, who flushes at [`Segment::bytes`].
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::packs::base::{Bases, Growing, Known, Likeness};
@@ -16,6 +16,12 @@ use super::{StoreError, TraceId};
 
 /// Room for what a payload has beside its text: a byte for most frames, and there are about eight in a megabyte.
 const ROOM_BYTES: usize = 64 * 1024;
+/// Frames of a base that are compressed alone, to learn what all would take.
+const FRAMES_TRIED: usize = 4;
+/// A base of fewer frames than these costs about what they do, and trying them would cost as much again.
+const MANY_FRAMES: usize = 12;
+/// A base is given up where the frames alone take this many times less: it may still serve what is captured later.
+const WORTH_GIVING_UP: f64 = 1.02;
 
 /// A frame that waits.
 struct Waiting {
@@ -158,12 +164,16 @@ impl Segment {
             }
             base.is_base()
         });
-        let new = write_bases(&growing, bases, encoders, pack)?;
+        let mut drafts = encode_bases(&growing, encoders)?;
         let whole: Vec<_> = frames.iter().map(|frame| frame.payload_in(&payloads)).collect();
-        let stored = encode(&whole, &mut choices, encoders, |id| match growing.get(&id) {
+        let mut stored = encode(&whole, &mut choices, encoders, |id| match growing.get(&id) {
             Some(base) => Ok(Cow::Borrowed(&base.content[..])),
             None => content(pack, id).map(Cow::Owned),
         })?;
+        if encoders.effort().weighs_bases {
+            give_up_dear(&whole, &mut choices, &mut stored, &mut drafts, encoders)?;
+        }
+        let new = write_bases(&growing, drafts, bases, pack)?;
         payloads.clear();
         self.payloads = payloads;
         let mut written = Vec::with_capacity(frames.len());
@@ -194,19 +204,67 @@ pub(super) fn entry(kind: Kind, raw_bytes: u64, hash: [u8; 32]) -> Entry {
     }
 }
 
+/// New bases as they will be stored, by number.
+type Drafts = BTreeMap<u64, Vec<u8>>;
+
+fn encode_bases(
+    growing: &HashMap<u64, Growing>,
+    encoders: &mut Encoders,
+) -> Result<Drafts, StoreError> {
+    let encode = |(id, base): (&u64, &Growing)| {
+        Ok((*id, encoders.alone().encode(&base.content).map_err(compress)?))
+    };
+    growing.iter().map(encode).collect()
+}
+
+/// Gives up the new bases without which the frames that chose them are smaller, and compresses these alone.
+///
+/// Of a log full of ids, of which none comes again, a base holds as text what takes a quarter less in frames.
+fn give_up_dear(
+    payloads: &[Payload<'_>],
+    choices: &mut [Option<u64>],
+    stored: &mut [Vec<u8>],
+    drafts: &mut Drafts,
+    encoders: &mut Encoders,
+) -> Result<(), StoreError> {
+    let mut of_base: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (at, choice) in choices.iter().enumerate() {
+        if let Some(id) = choice.filter(|id| drafts.contains_key(id)) {
+            of_base.entry(id).or_default().push(at);
+        }
+    }
+    for (id, frames) in of_base.into_iter().filter(|(_, frames)| frames.len() >= MANY_FRAMES) {
+        let with_base =
+            drafts[&id].len() + frames.iter().map(|at| stored[*at].len()).sum::<usize>();
+        let (mut tried, mut alone) = (0, 0);
+        for at in frames.iter().step_by(frames.len().div_ceil(FRAMES_TRIED)) {
+            tried += payloads[*at].bytes().len();
+            alone += encoders.alone().encode_frame(payloads[*at]).map_err(compress)?.len();
+        }
+        let all: usize = frames.iter().map(|at| payloads[*at].bytes().len()).sum();
+        let without = alone as f64 / tried.max(1) as f64 * all as f64;
+        if without * WORTH_GIVING_UP >= with_base as f64 {
+            continue;
+        }
+        drafts.remove(&id);
+        for at in frames {
+            choices[at] = None;
+            stored[at] = encoders.alone().encode_frame(payloads[at]).map_err(compress)?;
+        }
+    }
+    Ok(())
+}
+
 fn write_bases(
     growing: &HashMap<u64, Growing>,
+    drafts: Drafts,
     bases: &mut Bases,
-    encoders: &mut Encoders,
     pack: &mut PackWriter,
 ) -> Result<Vec<NewBase>, StoreError> {
-    let mut new = Vec::with_capacity(growing.len());
-    let mut ids: Vec<_> = growing.keys().copied().collect();
-    ids.sort_unstable();
-    for id in ids {
+    let mut new = Vec::with_capacity(drafts.len());
+    for (id, stored) in drafts {
         let base = &growing[&id];
         let hash = *blake3::hash(&base.content).as_bytes();
-        let stored = encoders.alone().encode(&base.content).map_err(compress)?;
         let entry = pack.add(&stored, entry(Kind::Base, base.content.len() as u64, hash))?;
         let sketch = base.sketch();
         let project = base.project;

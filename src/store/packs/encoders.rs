@@ -18,6 +18,9 @@ pub(crate) struct Effort {
     pub(crate) base_bytes: usize,
     /// Logs taken together when bases are chosen, in bytes.
     pub(crate) segment_bytes: usize,
+    /// Whether a new base is given up where the logs taken with it are smaller alone. As jobs are captured it may pay
+    /// with the next run; where a whole history is taken together it will not.
+    pub(crate) weighs_bases: bool,
 }
 
 /// While jobs are captured: the fastest that still finds most repetition.
@@ -26,6 +29,7 @@ pub(crate) const INGEST: Effort = Effort {
     alone_level: 6,
     base_bytes: 1024 * 1024,
     segment_bytes: 8 * 1024 * 1024,
+    weighs_bases: false,
 };
 
 /// When the archive is compacted.
@@ -34,6 +38,7 @@ pub(crate) const COMPACT: Effort = Effort {
     alone_level: 12,
     base_bytes: 4 * 1024 * 1024,
     segment_bytes: 64 * 1024 * 1024,
+    weighs_bases: true,
 };
 
 /// An encoder of what stands alone, and one of what stands against a base.

@@ -92,6 +92,31 @@ async fn what_comes_after_a_compaction_uses_its_bases_and_is_compacted_next() {
     assert_whole(&store, 1..7).await;
 }
 
+/// A log of which each line has an id that never comes again, and little else.
+fn of_ids(job: u64) -> Vec<u8> {
+    let line = |i: u64| {
+        let id = blake3::hash(&[job.to_le_bytes(), i.to_le_bytes()].concat()).to_hex();
+        format!("event {id} at {i}\n").into_bytes()
+    };
+    (0..6000).flat_map(line).collect()
+}
+
+#[tokio::test]
+async fn compaction_makes_no_bases_that_only_cost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_for_writing(dir.path(), "test", now()).await.unwrap();
+    let mut batch = store.batch(now()).await.unwrap();
+    for job in 1..5 {
+        store_job(&mut batch, job, &of_ids(job)).await;
+        batch.commit(now()).await.unwrap();
+    }
+    let done = compact(&store, NO_GRACE, now(), |_| {}).await.unwrap();
+    assert!(done.bytes_after <= done.bytes_before, "{done:?}");
+    for job in 1..5 {
+        assert_eq!(read(&store, job).await.unwrap(), of_ids(job));
+    }
+}
+
 #[tokio::test]
 async fn a_dry_run_tells_the_gain_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
