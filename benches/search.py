@@ -99,7 +99,7 @@ def main():
         sizes = [row.bytes / 1e6 for row in of]
         print(f"{name}: decoded p50 {percentile(sizes, 0.5):.1f} MB, p95 {percentile(sizes, 0.95):.1f} MB, {vain:.0f} % of documents in vain")
     for name, of in (("with hits", [row for row in rows if row.lines]), ("without", [row for row in rows if not row.lines])):
-        inside, cpu = (percentile([getattr(row, of_it) for row in of] or [0], 0.95) for of_it in ("inside", "cpu"))
+        inside, cpu = (percentile([getattr(row, field) for row in of] or [0], 0.95) for field in ("inside", "cpu"))
         print(f"{len(of)} queries {name}: p95 {inside:.1f} ms inside the process, {cpu * 1e9 / raw:.1f} ms of processors a GB")
     cold = []
     for _ in range(3):

@@ -24,7 +24,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::tantivy::directory::MmapDirectory;
-use ::tantivy::directory::error::OpenReadError;
 use ::tantivy::schema::{BytesOptions, FAST, Field, Schema};
 use ::tantivy::{Directory, IndexMeta, IndexReader, IndexSettings, ReloadPolicy, SegmentReader};
 
@@ -34,7 +33,7 @@ pub use near::{Near, Spelling};
 pub use writer::{Document, Writer};
 
 use crate::terms::{FOLDER, Flat};
-use directory::Shared;
+use directory::{Shared, wrong_checksum};
 use error::{guard, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
@@ -181,8 +180,8 @@ impl Index {
         payload.parse().map_err(|_| Error::Damaged { dir: self.inner.dir.clone(), file })
     }
 
-    /// Fails where the engine's dictionary of a segment is damaged: a token that is not found in it would be taken for
-    /// one that no document holds. Reads it, once: a tenth of a millisecond a megabyte.
+    /// Fails where the engine's dictionary of a segment is damaged: a token that is not found in it
+    /// would be taken for one that no document holds. Reads all of it, once.
     fn check_dictionary(&self, segment: &SegmentReader) -> ::tantivy::Result<()> {
         let name = segment_name(segment);
         let known = || self.inner.sound.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,9 +190,7 @@ impl Index {
         }
         let file = PathBuf::from(format!("{name}.{DICTIONARY}"));
         if !self.inner.engine.directory().validate_checksum(&file)? {
-            let error =
-                std::io::Error::new(std::io::ErrorKind::InvalidData, "its checksum is wrong");
-            return Err(OpenReadError::wrap_io_error(error, file).into());
+            return Err(wrong_checksum(file).into());
         }
         known().insert(name);
         Ok(())

@@ -13,6 +13,7 @@ mod rows;
 mod unlisted;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -34,6 +35,14 @@ pub struct Damage {
     pub pack: Option<PackName>,
     /// What is wrong, in words.
     pub what: String,
+}
+
+impl Damage {
+    /// Names a file with the name of a pack in a folder where nobody looks for it.
+    pub(super) fn of_stray(path: &Path) -> Self {
+        let what = format!("{} stands in a folder where no pack is looked for", path.display());
+        Self { job: None, pack: None, what }
+    }
 }
 
 /// What a check found.

@@ -224,8 +224,7 @@ async fn number(
         rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });
     }
     for stray in store.packs.strays()? {
-        let what = format!("{} stands in a folder where no pack is looked for", stray.display());
-        rebuilt.damaged.push(Damage { job: None, pack: None, what });
+        rebuilt.damaged.push(Damage::of_stray(&stray));
     }
     found.sort_by_key(|(number, _, info, _)| (*number, info.name));
     let mut taken = BTreeSet::new();

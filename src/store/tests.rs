@@ -80,6 +80,17 @@ async fn archive_of(dir: &Path, jobs: &[u64]) {
     store.close().await;
 }
 
+/// An archive of which one pack holds all logs.
+async fn one_pack(dir: &Path, jobs: std::ops::RangeInclusive<u64>) -> Store {
+    let store = Store::open_for_writing(dir, "test", now()).await.unwrap();
+    let mut batch = store.batch(now()).await.unwrap();
+    for job in jobs {
+        store_job(&mut batch, job, &log(job, 50)).await;
+    }
+    batch.commit(now()).await.unwrap();
+    store
+}
+
 async fn read(store: &Store, job: u64) -> Result<Vec<u8>, StoreError> {
     let row = store.catalogue().job(JobId(job)).await?.unwrap();
     let trace = store.catalogue().trace_of(&row).await?.unwrap();

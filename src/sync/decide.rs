@@ -58,15 +58,14 @@ pub(super) fn decide(job: &Job, row: Option<&JobRow>, now: Timestamp) -> Decisio
             false => Decision::become_(state(TraceState::Pending, reason, Some(next_at), 0)),
         };
     }
-    let Some(row) = row else {
+    // A catalogue made anew may know of no note that says what became of a job.
+    let says_nothing = |row: &JobRow| {
+        (row.trace, row.next_at, row.state) == (None, None, TraceState::Pending) && !row.bridge
+    };
+    let Some(row) = row.filter(|row| !says_nothing(row)) else {
         let waiting = state(TraceState::Pending, "finished, not fetched yet", Some(now), 0);
         return Decision { fetch: true, ..Decision::become_(waiting) };
     };
-    if (row.trace, row.next_at, row.state) == (None, None, TraceState::Pending) && !row.bridge {
-        // A catalogue made anew may know of no note that says what became of it.
-        let waiting = state(TraceState::Pending, "finished, not fetched yet", Some(now), 0);
-        return Decision { fetch: true, ..Decision::become_(waiting) };
-    }
     let exact = row.raw_bytes.is_some() && row.raw_bytes == job.trace_size();
     match (row.trace, row.next_at) {
         // A second look that needs no request: the announced length is the one we hold.
@@ -201,6 +200,7 @@ pub(super) fn bridge_digest(job: &Job, downstream: Option<PipelineId>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::JobId;
 
     #[test]
     fn an_ended_job_of_which_nothing_else_is_known_is_fetched() {
@@ -216,41 +216,6 @@ mod tests {
     }
 
     fn row(next_at: Option<Timestamp>) -> JobRow {
-        JobRow {
-            id: crate::model::JobId(1),
-            project: ProjectId(1),
-            project_path: String::new(),
-            pipeline: None,
-            name: String::new(),
-            stage: String::new(),
-            status: "success".to_owned(),
-            git_ref: String::new(),
-            tag: false,
-            sha: String::new(),
-            created_at: None,
-            started_at: None,
-            finished_at: None,
-            duration: None,
-            erased_at: None,
-            artifacts_expire_at: None,
-            failure_reason: None,
-            user: None,
-            runner: None,
-            artifacts: None,
-            trace_size: None,
-            web_url: String::new(),
-            digest: 0,
-            state: TraceState::Pending,
-            reason: String::new(),
-            state_at: Timestamp::UNIX_EPOCH,
-            next_at,
-            attempts: 0,
-            trace: None,
-            raw_bytes: None,
-            hash: None,
-            gone_at: None,
-            bridge: false,
-            downstream: None,
-        }
+        JobRow { status: "success".to_owned(), next_at, ..JobRow::bare(JobId(1)) }
     }
 }

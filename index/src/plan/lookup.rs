@@ -62,7 +62,7 @@ impl Lookup {
         Lookup::new(Coding::Word, Place::Whole, FOLDING, false)
     }
 
-    /// Returns the same of pieces of full length alone.
+    /// Returns the same of pieces of full length alone; the token of no bytes stays what it is.
     pub(super) fn full(self) -> Lookup {
         Lookup { full: !self.bytes.is_empty(), ..self }
     }

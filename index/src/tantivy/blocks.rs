@@ -110,7 +110,8 @@ impl std::fmt::Debug for Blocks {
     }
 }
 
-fn invalid(what: &str) -> io::Error {
+/// Returns the error of a file that is not as it was written.
+pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 

@@ -1,4 +1,5 @@
-//! The engine's directory, such that a read-only one opens, postings are compressed, and damage is told.
+//! The engine's directory, such that a read-only one opens, postings are compressed, and damage is
+//! told.
 //!
 //! The engine takes a lock for opening segments, against their removal by a writer, and makes a
 //! file for it. Where nobody can write, nobody can remove: the lock is then granted without a file.
@@ -8,7 +9,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::tantivy::Directory;
@@ -32,6 +33,11 @@ fn is_compressed(path: &Path) -> bool {
 
 fn is_sealed(path: &Path) -> bool {
     path == Path::new(META_FILE)
+}
+
+/// Returns the error of a file whose content is not what its checksum was made of.
+pub(super) fn wrong_checksum(path: PathBuf) -> OpenReadError {
+    OpenReadError::wrap_io_error(blocks::invalid("its checksum is wrong"), path)
 }
 
 fn seal(data: &[u8]) -> [u8; SEAL] {
@@ -75,8 +81,7 @@ impl Directory for Shared {
         if is_sealed(path) {
             let found = data.split_off(data.len().saturating_sub(SEAL));
             if found != seal(&data) {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "its checksum is wrong");
-                return Err(OpenReadError::wrap_io_error(error, path.to_owned()));
+                return Err(wrong_checksum(path.to_owned()));
             }
         }
         Ok(data)

@@ -1,7 +1,7 @@
 //! Ids of other alphabets than hex, told roughly: `v8Xq2LmN0pRt`.
 //!
 //! Pure. Their pieces hardly ever repeat: kept as they are, they made the index half as large as
-//! logs in which every other line has such an id. So the bytes of a run that looks like one are
+//! logs in which a third of the lines have such an id. So the bytes of a run that looks like one are
 //! first mapped to sixteen kinds. Then there are no more different pieces than of hex ids, and a
 //! part of an id is still found, for a byte has the same kind wherever it stands; texts without
 //! such ids are told from others as before. It knows nothing of pieces.
@@ -46,7 +46,8 @@ const SHAPES: [(Shape, bool); 256] = {
     shapes
 };
 
-/// The letters of each kind, in lower case: about as often met in words, all together.
+/// The letters of each kind, in lower case. Those that are frequent in English words have a kind of
+/// their own, so that no kind says much less than another.
 const LETTERS: [&[u8]; 12] =
     [b"e", b"t", b"a", b"ij", b"oq", b"nx", b"sz", b"rw", b"lyk", b"chv", b"dug", b"mpbf"];
 /// What is written for a kind.

@@ -232,6 +232,49 @@ impl TraceRow {
     }
 }
 
+#[cfg(test)]
+impl JobRow {
+    /// A pending job of project 1 of which nothing is known.
+    pub(crate) fn bare(id: JobId) -> Self {
+        Self {
+            id,
+            project: ProjectId(1),
+            project_path: String::new(),
+            pipeline: None,
+            name: String::new(),
+            stage: String::new(),
+            status: String::new(),
+            git_ref: String::new(),
+            tag: false,
+            sha: String::new(),
+            created_at: None,
+            started_at: None,
+            finished_at: None,
+            duration: None,
+            erased_at: None,
+            artifacts_expire_at: None,
+            failure_reason: None,
+            user: None,
+            runner: None,
+            artifacts: None,
+            trace_size: None,
+            web_url: String::new(),
+            digest: 0,
+            state: TraceState::Pending,
+            reason: String::new(),
+            state_at: Timestamp::UNIX_EPOCH,
+            next_at: None,
+            attempts: 0,
+            trace: None,
+            raw_bytes: None,
+            hash: None,
+            gone_at: None,
+            bridge: false,
+            downstream: None,
+        }
+    }
+}
+
 /// A project as the archive knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectRow {

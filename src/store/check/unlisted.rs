@@ -22,8 +22,7 @@ pub(super) async fn check(
         }
     };
     for stray in strays {
-        let what = format!("{} stands in a folder where no pack is looked for", stray.display());
-        report.damaged.push(Damage { job: None, pack: None, what });
+        report.damaged.push(Damage::of_stray(&stray));
     }
     for unlisted in standing(store, there).await? {
         let name = unlisted.info.name;

@@ -119,12 +119,7 @@ async fn a_damaged_log_is_stored_again_from_the_very_bytes_alone() {
 #[tokio::test]
 async fn a_pack_of_which_little_is_needed_is_rewritten() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_for_writing(dir.path(), "test", now()).await.unwrap();
-    let mut batch = store.batch(now()).await.unwrap();
-    for job in 1..=8 {
-        store_job(&mut batch, job, &log(job, 50)).await;
-    }
-    batch.commit(now()).await.unwrap();
+    let store = one_pack(dir.path(), 1..=8).await;
     // All but one trace move out of the pack; that one cannot be read meanwhile.
     let path = harm(&store, 5).await;
     compact(&store, NO_GRACE, now(), |_| {}).await.unwrap();

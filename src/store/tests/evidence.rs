@@ -184,12 +184,7 @@ async fn a_pack_in_a_folder_of_another_is_named_where_it_is_and_never_counted() 
 #[tokio::test]
 async fn a_pack_that_cannot_be_rewritten_is_not_counted_as_rewritten() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open_for_writing(dir.path(), "test", now()).await.unwrap();
-    let mut batch = store.batch(now()).await.unwrap();
-    for job in 1..=8 {
-        store_job(&mut batch, job, &log(job, 50)).await;
-    }
-    batch.commit(now()).await.unwrap();
+    let store = one_pack(dir.path(), 1..=8).await;
     // The damaged log alone stays in its pack.
     super::care::harm(&store, 5).await;
     compact(&store, NO_GRACE, now(), |_| {}).await.unwrap();

@@ -1,44 +1,16 @@
-use jiff::Timestamp;
-
 use super::*;
 use crate::model::TraceState;
 
 fn job(id: u64, pipeline: u64, stage: &str, name: &str) -> JobRow {
     JobRow {
-        id: JobId(id),
-        project: ProjectId(1),
         project_path: "group/project".to_owned(),
         pipeline: Some(PipelineId(pipeline)),
         name: name.to_owned(),
         stage: stage.to_owned(),
         status: "success".to_owned(),
         git_ref: "main".to_owned(),
-        tag: false,
-        sha: String::new(),
-        created_at: None,
-        started_at: None,
-        finished_at: None,
-        duration: None,
-        erased_at: None,
-        artifacts_expire_at: None,
-        failure_reason: None,
-        user: None,
-        runner: None,
-        artifacts: None,
-        trace_size: None,
-        web_url: String::new(),
-        digest: 0,
         state: TraceState::Archived,
-        reason: String::new(),
-        state_at: Timestamp::UNIX_EPOCH,
-        next_at: None,
-        attempts: 0,
-        trace: None,
-        raw_bytes: None,
-        hash: None,
-        gone_at: None,
-        bridge: false,
-        downstream: None,
+        ..JobRow::bare(JobId(id))
     }
 }
 
