@@ -76,7 +76,9 @@ pub fn flat(data: &[u8]) {
         fold,
         full: is_piece && flags & 16 == 16,
         rare: !is_piece && flags & 32 == 32,
+        bounds: [false; 2],
     };
+    let lookup = lookup.bounded([flags & 128 == 128; 2]);
     terms::fuzz::hostile(text, &lookup);
     let tokens = tokens(text);
     let found = terms::fuzz::scan(&tokens, &lookup);

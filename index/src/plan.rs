@@ -49,6 +49,19 @@ pub(crate) struct Fragment {
     pub(crate) bytes: Vec<u8>,
     /// Whether ASCII letters, then in lower case, stand for both cases.
     pub(crate) fold: bool,
+    /// Before which of the bytes, or behind the last, a word begins or ends.
+    pub(crate) bounds: Vec<usize>,
+}
+
+impl Fragment {
+    pub(crate) fn of(bytes: Vec<u8>, fold: bool) -> Fragment {
+        Fragment { bytes, fold, bounds: Vec::new() }
+    }
+
+    /// Where a word begins or ends, and nothing else.
+    fn boundary() -> Fragment {
+        Fragment { bounds: vec![0], ..Fragment::default() }
+    }
 }
 
 impl Plan {
@@ -56,7 +69,7 @@ impl Plan {
     pub(crate) fn of(term: &Term) -> Plan {
         match &term.pattern {
             Pattern::Literal(bytes) if !term.ignore_case => {
-                Plan::of_fragment(&Fragment { bytes: bytes.clone(), fold: false })
+                Plan::of_fragment(&Fragment::of(bytes.clone(), false))
             }
             Pattern::Literal(bytes) => walk::plan(&matcher::escape(bytes), true),
             Pattern::Regex(regex) => walk::plan(regex, term.ignore_case),
@@ -129,8 +142,8 @@ impl Plan {
 
     /// Returns the plan of a fragment: the conjunction of its runs' plans.
     pub(crate) fn of_fragment(fragment: &Fragment) -> Plan {
-        let Fragment { bytes, fold } = fragment;
-        let runs = Run::all(bytes, *fold);
+        let Fragment { bytes, fold, .. } = fragment;
+        let runs = Run::all(fragment);
         let neighbours = runs.windows(2).map(|both| neighbours(&both[0], &both[1]));
         let marked = runs.iter().flat_map(Run::marked);
         let plan = Plan::and(neighbours.chain(marked).chain(runs.iter().map(Run::plan)));
@@ -177,23 +190,31 @@ struct Run<'b> {
     right: Option<u8>,
     /// Whether it must not be a frequent word.
     rare: bool,
+    /// Where the run may go on, whether a word begins or ends there, to the left and to the right.
+    bounds: [bool; 2],
 }
 
 impl<'b> Run<'b> {
     /// Returns the runs of a fragment, the first [`MAX_RUNS`] of them.
-    fn all(bytes: &'b [u8], fold: bool) -> Vec<Run<'b>> {
+    fn all(fragment: &'b Fragment) -> Vec<Run<'b>> {
+        let Fragment { bytes, fold, bounds } = fragment;
         let mut runs = Vec::new();
         let mut at = 0;
         while at < bytes.len() && runs.len() < MAX_RUNS {
             let len = bytes[at..].iter().take_while(|byte| in_run(**byte)).count();
             let run = &bytes[at..at + len];
             if len > 0 {
+                // Beside any other byte a word may begin where it goes on.
+                let bound = |at: usize, inside: Option<&u8>| {
+                    inside.is_some_and(u8::is_ascii) && bounds.contains(&at)
+                };
                 runs.push(Run {
                     bytes: run,
-                    fold: fold && run.iter().any(u8::is_ascii_alphabetic),
+                    fold: *fold && run.iter().any(u8::is_ascii_alphabetic),
                     left: bytes[..at].last().copied(),
                     right: bytes.get(at + len).copied(),
                     rare: false,
+                    bounds: [bound(at, run.first()), bound(at + len, run.last())],
                 });
             }
             at += len + 1;
@@ -205,8 +226,16 @@ impl<'b> Run<'b> {
     fn frequent(&self) -> Vec<Frequent> {
         match (self.left, self.right) {
             (Some(_), Some(_)) => Frequent::of(self.bytes).into_iter().collect(),
+            // They hold no byte beyond ASCII.
+            _ if self.ends() == [true; 2] => Frequent::of(self.bytes).into_iter().collect(),
             (left, _) => Frequent::like(self.bytes, left.is_none()),
         }
+    }
+
+    /// Tells on which sides no ASCII byte of its run stands beside it.
+    fn ends(&self) -> [bool; 2] {
+        let [left, right] = self.bounds;
+        [left || self.left.is_some(), right || self.right.is_some()]
     }
 
     /// Returns the plans of the marks beside it: it is a frequent word seen so, or none.
@@ -292,7 +321,8 @@ impl<'b> Run<'b> {
         let worth = |part: &[u8]| part.len() > 1 || (parts.is_empty() && !part.is_empty());
         let (head_worth, tail_worth) = (worth(head), worth(tail));
         if head_worth {
-            parts.push(Lookup::new(coding, Place::End, head, self.fold).full().plan());
+            let lookup = Lookup::new(coding, Place::End, head, self.fold);
+            parts.push(lookup.full().bounded(self.bounds).plan());
         }
         if tail_worth {
             parts.push(self.lookup(coding, Place::Start, tail));
@@ -303,7 +333,7 @@ impl<'b> Run<'b> {
     fn lookup(&self, coding: Coding, place: Place, bytes: &[u8]) -> Plan {
         let mut lookup = Lookup::new(coding, place, bytes, self.fold);
         lookup.rare = self.rare && coding == Coding::Word;
-        lookup.plan()
+        lookup.bounded(self.bounds).plan()
     }
 }
 

@@ -240,7 +240,8 @@ impl Flat {
             }
             for piece in block.iter().filter(|piece| holds(piece)) {
                 token[1..].copy_from_slice(piece);
-                if !f(&token) {
+                let is_bounded = lookup.bounds == [false; 2] || lookup.accepts(&token);
+                if is_bounded && !f(&token) {
                     return;
                 }
             }

@@ -1,45 +1,50 @@
-//! Terminal escapes in a line: where they are, so that they can be left out.
+//! Terminal escapes in lines: where they are, so that they can be left out.
 //!
-//! Owns the grammar (ECMA-48 as terminals read it, plus what a cut or hostile log can hold). Does
-//! not know colours; whoever shows a line decides which escapes it keeps. Runs in linear time.
+//! Owns the grammar (ECMA-48 as terminals read it, plus what a cut or hostile log can hold). None goes on
+//! behind a line feed, so that lines are as well done one after the other as all at once. Does not know
+//! colours; whoever shows a line decides which escapes it keeps. Runs in linear time.
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2_iter};
+use memchr::{memchr, memchr3_iter};
 
 pub(super) const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 
-/// Finds the escapes of a line from which the section markers are already gone.
+/// Finds the escapes of lines from which the section markers are already gone.
 ///
 /// The ranges ascend and do not touch the text between them; a removal never makes a new escape.
-pub(crate) fn escapes(line: &[u8]) -> Escapes<'_> {
-    Escapes { line, at: 0, unended: false }
+pub(crate) fn escapes(text: &[u8]) -> Escapes<'_> {
+    Escapes { text, at: 0, unended: 0 }
 }
 
-/// Writes the line without its escapes.
-pub(super) fn strip_escapes(line: &[u8], out: &mut Vec<u8>) {
+/// Writes the lines without their escapes.
+pub(super) fn strip_escapes(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0;
-    for escape in escapes(line) {
-        out.extend_from_slice(&line[from..escape.start]);
+    for escape in escapes(text) {
+        out.extend_from_slice(&text[from..escape.start]);
         from = escape.end;
     }
-    out.extend_from_slice(&line[from..]);
+    out.extend_from_slice(&text[from..]);
 }
 
 pub(crate) struct Escapes<'a> {
-    line: &'a [u8],
+    text: &'a [u8],
     at: usize,
-    /// No end of a string lies ahead: keeps a line of nothing but introducers linear.
-    unended: bool,
+    /// No end of a string stands before this: keeps a line of nothing but introducers linear.
+    unended: usize,
 }
 
 impl Iterator for Escapes<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
-        let start = self.at + memchr(ESC, &self.line[self.at..])?;
-        self.at = match self.line.get(start + 1) {
+        // One often follows another.
+        let start = match self.text.get(self.at) {
+            Some(&ESC) => self.at,
+            _ => self.at + memchr(ESC, self.text.get(self.at..)?)?,
+        };
+        self.at = match self.text.get(start + 1) {
             Some(b'[') => self.control_sequence(start),
             Some(b']' | b'P' | b'X' | b'^' | b'_') => self.string(start),
             _ => self.short(start),
@@ -50,7 +55,7 @@ impl Iterator for Escapes<'_> {
 
 impl Escapes<'_> {
     fn past(&self, mut at: usize, class: impl Fn(u8) -> bool) -> usize {
-        while self.line.get(at).is_some_and(|byte| class(*byte)) {
+        while self.text.get(at).is_some_and(|byte| class(*byte)) {
             at += 1;
         }
         at
@@ -60,8 +65,8 @@ impl Escapes<'_> {
     fn control_sequence(&self, start: usize) -> usize {
         let parameters = self.past(start + 2, |byte| matches!(byte, 0x30..=0x3f));
         let last = self.past(parameters, |byte| matches!(byte, 0x20..=0x2f));
-        match self.line.get(last) {
-            None => last,
+        match self.text.get(last) {
+            None | Some(b'\n') => last,
             Some(0x40..=0x7e) => last + 1,
             Some(_) => start + 1,
         }
@@ -70,24 +75,28 @@ impl Escapes<'_> {
     /// A string with its end. Without one only the introducer goes, so that no text hides.
     fn string(&mut self, start: usize) -> usize {
         let from = start + 2;
-        if !self.unended {
-            for found in memchr2_iter(BEL, ESC, &self.line[from..]) {
+        if from >= self.unended {
+            let rest = &self.text[from..];
+            for found in memchr3_iter(BEL, ESC, b'\n', rest) {
                 let end = from + found;
-                if self.line[end] == BEL {
-                    return end + 1;
-                }
-                if self.line.get(end + 1) == Some(&b'\\') {
-                    return end + 2;
+                match (self.text[end], self.text.get(end + 1)) {
+                    (BEL, _) => return end + 1,
+                    (ESC, Some(b'\\')) => return end + 2,
+                    (b'\n', _) => {
+                        self.unended = end;
+                        return from;
+                    }
+                    _ => {}
                 }
             }
-            self.unended = true;
+            self.unended = self.text.len();
         }
         from
     }
 
     fn short(&self, start: usize) -> usize {
         let last = self.past(start + 1, |byte| matches!(byte, 0x20..=0x2f));
-        match self.line.get(last) {
+        match self.text.get(last) {
             Some(0x30..=0x7e) => last + 1,
             _ => start + 1,
         }
@@ -134,6 +143,23 @@ mod tests {
     fn removal_makes_no_new_escape() {
         assert_eq!(strip(b"\x1b\x01[0m"), "\\x01[0m");
         assert_eq!(strip(b"\x1b\x1b[mX[0m"), "X[0m");
+    }
+
+    #[test]
+    fn no_escape_goes_on_behind_a_line_feed() {
+        for line in [
+            "\x1b[38;5;",
+            "a\x1b]0;title",
+            "\x1b",
+            "b\x1b(",
+            "\x1b[\x01",
+            "\x1b]x\x1b",
+            "\x1bPc\x1b]",
+        ] {
+            let both = strip(format!("{line}\n{line}\x1b\\end\x07.").as_bytes());
+            let [first, second] = [line.to_owned(), format!("{line}\x1b\\end\x07.")];
+            assert_eq!(both, format!("{}\\n{}", strip(first.as_bytes()), strip(second.as_bytes())));
+        }
     }
 
     #[test]

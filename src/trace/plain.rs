@@ -120,33 +120,17 @@ fn first_stamp(raw: &[u8]) -> usize {
     starts.find(|start| Head::parse(&raw[*start..]).is_some()).unwrap_or(raw.len())
 }
 
-/// Renders lines without stamps. They join nothing, so that they need no book-keeping, and stretches that need no change
-/// are not even looked at line by line.
+/// Renders lines without stamps. They join nothing, so that they need no book-keeping, and where no CR is they are not
+/// even looked at line by line: without one there is no marker.
 fn unstamped(raw: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
-    let find = |byte: u8, from: usize| memchr(byte, &raw[from..]).map_or(raw.len(), |at| from + at);
-    let (mut from, mut esc, mut cr) = (0, find(ESC, 0), find(b'\r', 0));
-    while from < raw.len() {
-        let dirty = esc.min(cr);
-        if dirty == raw.len() {
-            break;
-        }
-        let end = piece_end(raw, dirty);
-        if cr < end {
-            let start = memrchr(b'\n', &raw[from..dirty]).map_or(from, |at| from + at + 1);
-            out.extend_from_slice(&raw[from..start]);
-            scratch.line(&raw[start..end], out);
-            cr = find(b'\r', end);
-        } else {
-            // Without a CR there is no marker.
-            out.extend_from_slice(&raw[from..dirty]);
-            strip_escapes(&raw[dirty..end], out);
-        }
-        if esc < end {
-            esc = find(ESC, end);
-        }
-        from = end;
+    let mut from = 0;
+    while let Some(cr) = memchr(b'\r', &raw[from..]).map(|at| from + at) {
+        let start = memrchr(b'\n', &raw[from..cr]).map_or(from, |at| from + at + 1);
+        strip_escapes(&raw[from..start], out);
+        from = piece_end(raw, cr);
+        scratch.line(&raw[start..from], out);
     }
-    out.extend_from_slice(&raw[from..]);
+    strip_escapes(&raw[from..], out);
     if raw.last().is_some_and(|last| *last != b'\n') {
         out.push(b'\n');
     }

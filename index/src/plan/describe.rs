@@ -88,6 +88,8 @@ impl Lookup {
             Coding::Rough => "?",
         };
         let case = if self.fold { "~" } else { "" };
+        let [before, after] = [(before, self.bounds[0]), (after, self.bounds[1])]
+            .map(|(more, bound)| if bound { "" } else { more });
         format!("{case}{mark}{before}{bytes}{after}")
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Lookup {
     pub(crate) full: bool,
     /// Whether the token must not be a frequent word.
     pub(crate) rare: bool,
+    /// Whether the byte of the token before the bytes is beyond ASCII, or none, and the one behind.
+    pub(crate) bounds: [bool; 2],
 }
 
 /// Where in a token bytes stand.
@@ -55,7 +57,7 @@ impl Lookup {
             Coding::Rough => (place, bytes.iter().copied().map(kind).collect()),
             Coding::Word | Coding::Pieces => (place, bytes.to_vec()),
         };
-        Lookup { coding, place, bytes, fold, full: false, rare: false }
+        Lookup { coding, place, bytes, fold, full: false, rare: false, bounds: [false; 2] }
     }
 
     pub(super) fn folding() -> Lookup {
@@ -65,6 +67,19 @@ impl Lookup {
     /// Returns the same of pieces of full length alone; the token of no bytes stays what it is.
     pub(super) fn full(self) -> Lookup {
         Lookup { full: !self.bytes.is_empty(), ..self }
+    }
+
+    /// Returns the same where beside the bytes, to the left and to the right, no ASCII byte of their
+    /// run stands. Of rough pieces, which hold no others, this tells nothing.
+    pub(crate) fn bounded(self, bounds: [bool; 2]) -> Lookup {
+        let [left, right] = bounds;
+        let bounds = match (self.coding, self.place) {
+            (Coding::Rough, _) | (_, Place::Whole) => [false; 2],
+            (_, Place::Start) => [false, right],
+            (_, Place::End) => [left, false],
+            (_, Place::Inside) => bounds,
+        };
+        Lookup { bounds, ..self }
     }
 
     /// Returns the only token that is accepted, or `None` if there may be several.
@@ -93,11 +108,19 @@ impl Lookup {
             true => part.eq_ignore_ascii_case(&self.bytes),
             false => part == self.bytes,
         };
+        let is_beyond = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii());
+        let [left, right] = self.bounds;
+        let at = |at: usize| {
+            let end = at + self.bytes.len();
+            same(&token[at..end])
+                && (!left || is_beyond(token[..at].last()))
+                && (!right || is_beyond(token.get(end)))
+        };
         match self.place {
-            Place::Whole => spare == 0 && same(token),
-            Place::Start => same(&token[..self.bytes.len()]),
-            Place::End => same(&token[spare..]),
-            Place::Inside => (0..=spare).any(|at| same(&token[at..at + self.bytes.len()])),
+            Place::Whole => spare == 0 && at(0),
+            Place::Start => at(0),
+            Place::End => at(spare),
+            Place::Inside => (0..=spare).any(at),
         }
     }
 

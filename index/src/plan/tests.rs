@@ -71,6 +71,20 @@ fn edges_reach_into_words_and_ids() {
 }
 
 #[test]
+fn a_word_bounded_is_no_part_of_another_word() {
+    let plan = regex(r"\bRror\b");
+    for text in ["Rror", "x Rror-1", "│Rror│", "5│Rror│xyz", "größer│Rror 1"] {
+        assert!(plan.accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    for text in ["Rrors", "xRror", "a_Rror_b", "ErrorRrorX"] {
+        assert!(!plan.accepts(&tokens(text.as_bytes())), "{text}");
+    }
+    assert!(regex(r"\bé").accepts(&tokens("aé".as_bytes())), "a word may begin with what is none");
+    assert!(regex(r"│\bRr").accepts(&tokens("│Rror".as_bytes())));
+    assert!(regex(r"\bRr").accepts(&tokens("xRr5 Rr".as_bytes())));
+}
+
+#[test]
 fn folding_finds_the_kelvin_sign_and_the_long_s() {
     for text in ["TASK", "task", "tas\u{212a}", "ta\u{17f}k", "subTaSkS9"] {
         assert!(literal("task").accepts(&tokens(text.as_bytes())), "{text}");

@@ -54,9 +54,7 @@ impl Part {
 fn part(hir: &Hir) -> Part {
     match hir.kind() {
         HirKind::Empty => Part::empty(),
-        HirKind::Literal(literal) => {
-            Part::Strings(vec![Fragment { bytes: literal.0.to_vec(), fold: false }])
-        }
+        HirKind::Literal(literal) => Part::Strings(vec![Fragment::of(literal.0.to_vec(), false)]),
         HirKind::Class(class) => strings_of(class),
         HirKind::Look(look) => edge(*look),
         HirKind::Repetition(repetition) => repeated(repetition),
@@ -70,10 +68,20 @@ fn part(hir: &Hir) -> Part {
 fn edge(look: Look) -> Part {
     match look {
         Look::Start | Look::End | Look::StartLF | Look::EndLF | Look::StartCRLF | Look::EndCRLF => {
-            Part::Strings(vec![Fragment { bytes: b"\n".to_vec(), fold: false }])
+            Part::Strings(vec![Fragment::of(b"\n".to_vec(), false)])
         }
-        // A word's boundary is none of a run: to a run every byte from 0x80 on belongs.
-        _ => Part::empty(),
+        // Of a run it is no end: every byte from 0x80 on belongs to one.
+        Look::WordAscii
+        | Look::WordUnicode
+        | Look::WordStartAscii
+        | Look::WordEndAscii
+        | Look::WordStartUnicode
+        | Look::WordEndUnicode
+        | Look::WordStartHalfAscii
+        | Look::WordEndHalfAscii
+        | Look::WordStartHalfUnicode
+        | Look::WordEndHalfUnicode => Part::Strings(vec![Fragment::boundary()]),
+        Look::WordAsciiNegate | Look::WordUnicodeNegate => Part::empty(),
     }
 }
 
@@ -128,7 +136,7 @@ fn fold_pairs(strings: Vec<Vec<u8>>) -> Vec<Fragment> {
             c if c == kelvin && both(b'k') => continue,
             _ => false,
         };
-        folded.push(Fragment { bytes: string.clone(), fold });
+        folded.push(Fragment::of(string.clone(), fold));
     }
     folded
 }
@@ -228,5 +236,7 @@ fn join(left: &Fragment, right: &Fragment) -> Fragment {
     if fold {
         bytes.make_ascii_lowercase();
     }
-    Fragment { bytes, fold }
+    let behind = |at: &usize| at + left.bytes.len();
+    let bounds = left.bounds.iter().copied().chain(right.bounds.iter().map(behind)).collect();
+    Fragment { bytes, fold, bounds }
 }

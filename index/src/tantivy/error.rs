@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,13 +143,18 @@ pub fn makes_errors_of_panics() -> bool {
 /// Calls the engine; its errors and panics become errors.
 pub(super) fn guard<T>(dir: &Path, f: impl FnOnce() -> ::tantivy::Result<T>) -> Result<T, Error> {
     // What a panic leaves half done is dropped: reading changes nothing shared.
-    let before = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(f));
-    GUARDED.set(before);
-    match result {
+    match catch_unwind(AssertUnwindSafe(|| guarded(f))) {
         Ok(result) => result.map_err(|source| wrap(dir, source)),
         Err(panic) => Err(Error::Damaged { dir: dir.to_owned(), file: panic_text(panic.as_ref()) }),
     }
+}
+
+/// Does a part of what a [`guard`] on another thread waits for, to which its panics go on.
+pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> T {
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(before);
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -4,11 +4,13 @@
 //! documents are left than it is worth. Leaving a condition out keeps documents in, so the answer
 //! is complete either way.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use ::tantivy::schema::IndexRecordOption;
 use ::tantivy::{DocSet, InvertedIndexReader, SegmentReader, TERMINATED};
 
+use super::error::guarded;
 use super::writer::UNREAD;
 use super::{Index, Reading, TermStats};
 use crate::bits::Bits;
@@ -25,8 +27,10 @@ const MAX_TOKENS: usize = 2048;
 /// Reading a token's documents takes five microseconds or more: with more tokens than this per
 /// document left, reading those is the cheaper way.
 const TOKENS_READ_PER_DOCUMENT: usize = 8;
-/// After so many tokens it is asked whether they exclude anything.
+/// After so many tokens, then twice as many, it is asked whether they exclude anything.
 const TOKENS_AT_ONCE: usize = 64;
+/// So many tokens are worth a second thread, which takes 50 us to begin.
+const TOKENS_OF_TWO: usize = 32;
 /// Of more tokens than that so many are read first, the shortest, which are in most documents: that
 /// they exclude nothing is known before hundreds of others are read.
 const TOKENS_FIRST: usize = 8;
@@ -173,16 +177,48 @@ impl<'s> Searched<'s> {
                 return Ok(left.clone());
             }
         }
-        for (at, token) in tokens.iter().enumerate() {
-            if at > 0 && at % TOKENS_AT_ONCE == 0 {
+        let (mut rest, mut at_once) = (tokens.as_slice(), TOKENS_AT_ONCE);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(at_once.min(rest.len()));
+            self.read_all(now, &mut found, stats)?;
+            (rest, at_once) = (later, at_once * 2);
+            if !rest.is_empty() {
                 found.intersect(left);
                 if f64::from(found.count()) >= useless {
                     return Ok(left.clone());
                 }
             }
-            read(&self.inverted, token, &mut found, stats)?;
         }
         Ok(found)
+    }
+
+    /// Adds the documents of each of these tokens. Many are read by two threads.
+    fn read_all(
+        &self,
+        tokens: &[Vec<u8>],
+        found: &mut Bits,
+        stats: &mut TermStats,
+    ) -> ::tantivy::Result<()> {
+        let read_some = |tokens: &[Vec<u8>], found: &mut Bits, stats: &mut TermStats| {
+            tokens.iter().try_for_each(|token| read(&self.inverted, token, found, stats))
+        };
+        if tokens.len() < TOKENS_OF_TWO {
+            return read_some(tokens, found, stats);
+        }
+        let (ours, theirs) = tokens.split_at(tokens.len() / 2);
+        let (more, more_stats) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let (mut found, mut stats) =
+                    (Bits::none(self.segment.max_doc()), TermStats::default());
+                guarded(|| read_some(theirs, &mut found, &mut stats)).map(|()| (found, stats))
+            });
+            let done = read_some(ours, found, stats);
+            let others = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            done.and(others)
+        })?;
+        found.union(&more);
+        stats.tokens += more_stats.tokens;
+        Ok(())
     }
 
     /// Tells whether few documents will be read and half of the newest ones left are among those found.

@@ -29,7 +29,8 @@ fn scan(flat: &Flat, lookup: &Lookup) -> Vec<Vec<u8>> {
 fn found(flat: &Flat, piece: bool, place: Place, bytes: &str, fold: bool) -> Vec<String> {
     let coding = if piece { Coding::Pieces } else { Coding::Word };
     let bytes = bytes.as_bytes().to_vec();
-    let lookup = Lookup { coding, place, bytes, fold, full: false, rare: false };
+    let (full, rare, bounds) = (false, false, [false; 2]);
+    let lookup = Lookup { coding, place, bytes, fold, full, rare, bounds };
     let text = |token| String::from_utf8(token).unwrap().replace('\u{1}', ".");
     scan(flat, &lookup).into_iter().map(text).collect()
 }
@@ -118,7 +119,7 @@ fn a_damaged_or_stale_file_is_not_believed() {
 }
 
 fn token() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof!["\u{1}[abAB0@`]{1,4}", "[abAB0@`]{1,9}", "\u{3}[0-3ab]{0,4}"]
+    prop_oneof!["\u{1}[abAB0@`]{1,4}", "\u{1}[abé]{1,2}", "[abAB0@`é]{1,9}", "\u{3}[0-3ab]{0,4}"]
         .prop_map(String::into_bytes)
 }
 
@@ -127,13 +128,15 @@ fn lookup() -> impl Strategy<Value = Lookup> {
         prop_oneof![Just(Place::Whole), Just(Place::Start), Just(Place::End), Just(Place::Inside)];
     let coding = prop_oneof![Just(Coding::Word), Just(Coding::Pieces), Just(Coding::Rough)];
     let bytes = prop_oneof!["[abAB0@`]{1,5}", "[0-3ab]{1,4}"];
-    (coding, any::<[bool; 2]>(), place, bytes).prop_map(|(coding, [fold, full], place, bytes)| {
+    let made = |(coding, [fold, full, left, right], place, bytes): (_, [bool; 4], _, String)| {
         let mut bytes = bytes.into_bytes();
         if fold {
             bytes.make_ascii_lowercase();
         }
-        Lookup { coding, place, bytes, fold, full: full && coding != Coding::Word, rare: false }
-    })
+        let (full, rare, bounds) = (full && coding != Coding::Word, false, [false; 2]);
+        Lookup { coding, place, bytes, fold, full, rare, bounds }.bounded([left, right])
+    };
+    (coding, any::<[bool; 4]>(), place, bytes).prop_map(made)
 }
 
 proptest! {
