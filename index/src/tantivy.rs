@@ -9,6 +9,7 @@ mod blocks;
 mod candidates;
 mod directory;
 mod error;
+mod listing;
 mod merge;
 mod near;
 mod seen;
@@ -19,6 +20,7 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +36,7 @@ pub use writer::{Document, Writer};
 
 use crate::terms::{FOLDER, Flat};
 use directory::{Shared, wrong_checksum};
-use error::{guard, wrap};
+use error::{guard, guarded, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
 const VERSION: u32 = 5;
@@ -180,20 +182,36 @@ impl Index {
         payload.parse().map_err(|_| Error::Damaged { dir: self.inner.dir.clone(), file })
     }
 
-    /// Fails where the engine's dictionary of a segment is damaged: a token that is not found in it
-    /// would be taken for one that no document holds. Reads all of it, once.
-    fn check_dictionary(&self, segment: &SegmentReader) -> ::tantivy::Result<()> {
-        let name = segment_name(segment);
+    /// Does `work` and fails where the engine's dictionary of a segment is damaged: a token that is not
+    /// found in it would be taken for one that no document holds. Reads all of each, once, on a thread
+    /// beside the work.
+    fn with_dictionaries<T>(
+        &self,
+        segments: &[SegmentReader],
+        work: impl FnOnce() -> ::tantivy::Result<T>,
+    ) -> ::tantivy::Result<T> {
         let known = || self.inner.sound.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().contains(&name) {
-            return Ok(());
+        let names = segments.iter().map(segment_name);
+        let unread: Vec<String> = names.filter(|name| !known().contains(name)).collect();
+        if unread.is_empty() {
+            return work();
         }
-        let file = PathBuf::from(format!("{name}.{DICTIONARY}"));
-        if !self.inner.engine.directory().validate_checksum(&file)? {
-            return Err(wrong_checksum(file).into());
-        }
-        known().insert(name);
-        Ok(())
+        let check = || -> ::tantivy::Result<()> {
+            for name in &unread {
+                let file = PathBuf::from(format!("{name}.{DICTIONARY}"));
+                if !self.inner.engine.directory().validate_checksum(&file)? {
+                    return Err(wrong_checksum(file).into());
+                }
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let checking = scope.spawn(|| guarded(check));
+            let done = work();
+            checking.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            known().extend(unread.iter().cloned());
+            done
+        })
     }
 
     /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.

@@ -9,6 +9,7 @@ mod document;
 mod filter;
 mod history;
 mod image;
+mod logs;
 mod order;
 mod pool;
 mod saved;
@@ -24,29 +25,24 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use jobvault_index::{Candidate, Index, Query, Reading, TermStats};
+use jobvault_index::{Index, Query, Reading, TermStats};
 
 use crate::model::JobId;
-use crate::store::catalogue::{Condition, Order};
+use crate::store::catalogue::Order;
 use crate::store::{CatalogueError, JobRow, Store, TraceId};
 use ask::Answer;
 pub use ask::Asked;
 pub use changes::{Changes, Commit};
+use filter::Allowed;
 pub use filter::condition;
-use filter::{Allowed, first_term_free};
 pub use history::{End, History, Occurrence, Since, history};
+use logs::Parts;
 pub use saved::{CaseRule, Saved, SavedError, SavedFile};
 pub use scope::{Scope, near, scope};
 pub use tally::{Breakdown, By, Group, Standing, breakdown};
 pub use timeline::{Bucket, Timeline, Unit, timeline};
 pub use triage::{Diagnosis, triage};
 use verify::Verifier;
-
-/// Traces that the index does not know yet, read from the catalogue at once.
-const UNINDEXED_AT_ONCE: u32 = 500;
-
-/// A limit up to this is reached in the newest logs, if at all soon.
-const FEW: u64 = 1000;
 
 /// How to search.
 #[derive(Debug, Clone, Default)]
@@ -71,11 +67,12 @@ impl Options {
     /// Returns how many candidates of a query will be read. Of those of some jobs nobody knows before the catalogue is
     /// asked whether they are among the newest; where a term is denied, each log that may hold it is read.
     fn reading(&self, query: &Query) -> Reading {
-        let is_few = self.limit.is_some_and(|limit| limit <= FEW);
         let is_of_all = query.filters().is_empty() && self.jobs.is_empty();
-        match is_few && is_of_all && query.positive_terms() != 0 && !self.oldest {
-            true => Reading::Newest,
-            false => Reading::All,
+        match self.limit {
+            Some(limit) if is_of_all && query.positive_terms() != 0 && !self.oldest => {
+                Reading::Newest(limit)
+            }
+            _ => Reading::All,
         }
     }
 }
@@ -231,14 +228,21 @@ pub async fn search_asked(
         Err(jobvault_index::Error::Missing { .. }) if is_empty(store).await? => Answer::default(),
         answer => answer.context("ask the full-text index")?,
     };
-    let mut logs = candidates(store, answer, query, &allowed, options, &mut summary).await?;
-    if query.positive_terms() == 0 {
-        add_without_candidates(store, query, &allowed, options, now, &mut logs).await?;
-    }
-    summary.explain.planned = began.elapsed();
+    let allowed = Arc::new(allowed);
+    let mut parts =
+        Parts::begin(store, query, allowed.clone(), options, answer, &mut summary).await?;
     let verifier = Verifier::new(store.clone(), matcher, query.clone(), options.clone(), allowed);
-    let queue = order::Queue::start(store, &logs, &verifier, options);
-    queue.run(options.limit, &mut summary, &mut found).await?;
+    let mut units = 0;
+    while let Some(logs) = parts.next(now, &mut summary).await? {
+        if summary.explain.planned.is_zero() {
+            summary.explain.planned = began.elapsed();
+        }
+        let queue = order::Queue::start(store, &logs, &verifier, options, units);
+        if queue.run(options.limit, &mut units, &mut summary, &mut found).await?.is_break() {
+            summary.explain.candidates += parts.left();
+            break;
+        }
+    }
     summary.explain.took = began.elapsed();
     Ok(summary)
 }
@@ -246,130 +250,6 @@ pub async fn search_asked(
 /// Tells whether an archive holds no log yet.
 pub async fn is_empty(store: &Store) -> Result<bool, CatalogueError> {
     Ok(store.catalogue().traces_after(TraceId(0), 1).await?.is_empty())
-}
-
-/// What is worth reading.
-#[derive(Debug, Default)]
-struct Logs {
-    /// In the order of reading.
-    logs: Vec<Log>,
-    /// Of all logs, those of one log side by side: a list for each takes longer to make than all else.
-    documents: Vec<Candidate>,
-}
-
-/// The documents of one trace that are worth reading.
-#[derive(Debug, Clone)]
-struct Log {
-    job: u64,
-    trace: u64,
-    /// Where they stand among all, by frame.
-    documents: Range<usize>,
-}
-
-impl Logs {
-    /// Adds the documents of one log.
-    fn push(&mut self, job: u64, trace: u64, documents: impl Iterator<Item = Candidate>) {
-        let start = self.documents.len();
-        self.documents.extend(documents);
-        self.logs.push(Log { job, trace, documents: start..self.documents.len() });
-    }
-
-    fn sort(&mut self, oldest: bool) {
-        self.logs.sort_by_key(|log| std::cmp::Reverse((log.job, log.trace)));
-        if oldest {
-            self.logs.reverse();
-        }
-    }
-}
-
-async fn candidates(
-    store: &Store,
-    answer: Answer,
-    query: &Query,
-    allowed: &Allowed,
-    options: &Options,
-    summary: &mut Summary,
-) -> anyhow::Result<Logs> {
-    let mut logs = Logs::default();
-    if !query.terms.is_empty() {
-        let Answer { through, candidates: mut found } = answer;
-        found.keep(query, &|job| allowed.job(query, job));
-        // Beyond the number the catalogue is asked: the index may hold some of these, or parts.
-        found.list.retain(|candidate| candidate.trace <= through);
-        summary.explain.documents = found.documents;
-        summary.explain.segments = found.segments;
-        summary.explain.terms = found.terms;
-        summary.explain.candidates = found.list.len() as u64;
-        logs.documents = found.list;
-        for documents in logs.documents.chunk_by(|left, right| left.trace == right.trace) {
-            let Candidate { job, trace, .. } = documents[0];
-            let start = logs.logs.last().map_or(0, |log| log.documents.end);
-            logs.logs.push(Log { job, trace, documents: start..start + documents.len() });
-        }
-        add_unindexed(store, TraceId(through), query, allowed, &mut logs, summary).await?;
-    }
-    logs.sort(options.oldest);
-    Ok(logs)
-}
-
-/// Adds what was stored after the index was last committed: every document of it may hold every term.
-async fn add_unindexed(
-    store: &Store,
-    mut after: TraceId,
-    query: &Query,
-    allowed: &Allowed,
-    logs: &mut Logs,
-    summary: &mut Summary,
-) -> anyhow::Result<()> {
-    let all = query.terms.len();
-    let mask = if all >= 64 { u64::MAX } else { (1 << all) - 1 };
-    loop {
-        let rows = store.catalogue().traces_after(after, UNINDEXED_AT_ONCE).await?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
-        after = *last;
-        for (_, row) in rows {
-            let row = match row {
-                Ok(row) => row,
-                Err(CatalogueError::Row { job, what }) => {
-                    summary.unreadable.push((JobId(job), what.to_owned()));
-                    continue;
-                }
-                Err(e) => return Err(e.into()),
-            };
-            if !allowed.job(query, row.job.0) {
-                continue;
-            }
-            let (job, trace) = (row.job.0, row.id.0);
-            let documents = row.documents();
-            summary.explain.unindexed += documents.len() as u64;
-            let whole =
-                |d: &Range<usize>| Candidate { job, trace, frame: d.start as u32, terms: mask };
-            logs.push(job, trace, documents.iter().map(whole));
-        }
-    }
-}
-
-/// A query without text is met by jobs that no document speaks for: those without the terms it denies.
-async fn add_without_candidates(
-    store: &Store,
-    query: &Query,
-    allowed: &Allowed,
-    options: &Options,
-    now: Timestamp,
-    logs: &mut Logs,
-) -> anyhow::Result<()> {
-    let known: std::collections::HashSet<u64> = logs.logs.iter().map(|l| l.job).collect();
-    let all = match first_term_free(query) {
-        Some(filters) => filter::all_of(&filters, now),
-        None => Condition::All(Vec::new()),
-    };
-    for job in store.catalogue().job_ids(&all).await? {
-        if allowed.job(query, job) && !known.contains(&job) {
-            logs.push(job, 0, std::iter::empty());
-        }
-    }
-    logs.sort(options.oldest);
-    Ok(())
 }
 
 /// Returns the newest jobs that meet filters alone, as `jobs` lists them.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jobvault_index::Candidate;
 
+use super::logs::{Log, Logs};
 use super::pool::Pool;
 use super::verify::{Job, Outcome, Verifier};
-use super::{Detail, Found, Log, Logs, Options, Summary};
+use super::{Detail, Found, Options, Summary};
 use crate::model::JobId;
 use crate::store::{CatalogueError, Store};
 
@@ -42,13 +43,15 @@ pub(super) struct Queue<'a> {
 }
 
 impl<'a> Queue<'a> {
-    /// Starts to verify logs.
+    /// Starts to verify logs, after others that held `units` of what the limit counts.
     pub(super) fn start(
         store: &'a Store,
         logs: &'a Logs,
         verifier: &Verifier,
         options: &Options,
+        units: u64,
     ) -> Self {
+        let limit = options.limit.map(|limit| limit.saturating_sub(units));
         let low = if options.limit.is_some() { LOW } else { LOW_UNLIMITED };
         let counted = options.detail == Detail::Count;
         Self {
@@ -57,30 +60,32 @@ impl<'a> Queue<'a> {
             rest: &logs.logs,
             chunk: FIRST_CHUNK,
             max_ahead: if counted { MAX_COUNTED_AHEAD } else { MAX_AHEAD },
-            pool: Pool::start(verifier, logs.logs.len(), options.limit, low),
+            pool: Pool::start(verifier, logs.logs.len(), limit, low),
             early: BTreeMap::new(),
             handed_over: 0,
         }
     }
 
-    /// Hands over what is found until that is enough, or `found` says stop.
+    /// Hands over what is found; breaks where that is enough, or `found` says stop. Counts up `units`.
     pub(super) async fn run(
         mut self,
         limit: Option<u64>,
+        units: &mut u64,
         summary: &mut Summary,
         found: &mut impl FnMut(Found) -> ControlFlow<()>,
-    ) -> anyhow::Result<()> {
-        let mut units = 0;
+    ) -> anyhow::Result<ControlFlow<()>> {
         loop {
             self.fill(summary).await?;
-            let Some(results) = self.pool.next().await else { return Ok(()) };
+            let Some(results) = self.pool.next().await else {
+                return Ok(ControlFlow::Continue(()));
+            };
             self.early.extend(results);
             while let Some(outcome) = self.early.remove(&self.handed_over) {
                 self.handed_over += 1;
-                units += outcome.units();
-                summary.limited = limit.is_some_and(|limit| units >= limit);
+                *units += outcome.units();
+                summary.limited = limit.is_some_and(|limit| *units >= limit);
                 if outcome.hand_over(summary, limit, found).is_break() || summary.limited {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }

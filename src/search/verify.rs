@@ -97,14 +97,14 @@ impl Verifier {
         matcher: Arc<Matcher>,
         query: Query,
         options: Options,
-        allowed: Allowed,
+        allowed: Arc<Allowed>,
     ) -> Self {
         Self {
             store,
             matcher,
             query: Arc::new(query),
             options: Arc::new(options),
-            allowed: Arc::new(allowed),
+            allowed,
             spare: Vec::new(),
         }
     }

@@ -3,10 +3,11 @@
 //! It joins the documents of each term by trace and keeps the traces for which the expression may
 //! hold. It does not know which filters hold: to it they all may.
 
-use ::tantivy::columnar::Column;
+use ::tantivy::Searcher;
 
 use super::Index;
 use super::error::{Error, guard};
+use super::listing::{Found, Listing};
 use super::segment::Searched;
 use crate::bits::Bits;
 use crate::plan::Plan;
@@ -18,9 +19,9 @@ use crate::text::in_run;
 pub enum Reading {
     /// All of them.
     All,
-    /// The newest first, until enough is found: more candidates may be given where that is sooner
-    /// done.
-    Newest,
+    /// The newest first, until so many lines, or jobs, are found: more candidates may be given where
+    /// that is sooner done.
+    Newest(u64),
 }
 
 /// A document that may hold terms of a query.
@@ -61,6 +62,12 @@ pub struct Candidates {
     pub segments: usize,
     /// What was done, by term.
     pub terms: Vec<TermStats>,
+    /// The documents that are not in the list.
+    rest: Option<Listing>,
+    /// How many they are.
+    more: u64,
+    /// The oldest job of the list, where there are more.
+    oldest: u64,
 }
 
 impl Index {
@@ -87,23 +94,34 @@ impl Index {
         // Of anything else than a word a document may hold every token and still not the term.
         let is_word = matches!(&query.terms[..], [Term { pattern: Pattern::Literal(word), .. }]
             if word.iter().copied().all(in_run));
-        let reading = if is_word { reading } else { Reading::All };
-        let mut found = guard(&self.inner.dir, || self.documents(&plans, reading))?;
-        found.list.sort_unstable_by_key(|candidate| {
-            let newest = (u64::MAX - candidate.job, u64::MAX - candidate.trace);
-            (newest, candidate.frame)
-        });
-        // A document may be there twice if its first commit was not known to have happened.
-        found.list.dedup_by(|next, kept| {
-            let same = (next.job, next.trace, next.frame) == (kept.job, kept.trace, kept.frame);
-            kept.terms |= if same { next.terms } else { 0 };
-            same
-        });
-        Ok(found)
+        let judging = if is_word { reading } else { Reading::All };
+        let inner = &self.inner;
+        guard(&inner.dir, || {
+            let searcher = inner.reader.searcher();
+            self.with_dictionaries(searcher.segment_readers(), || {
+                let (mut found, documents) = self.documents(&searcher, &plans, judging)?;
+                let mut listing = Listing::of(inner.dir.clone(), searcher.clone(), documents);
+                if reading == Reading::All {
+                    found.list = listing.all()?;
+                    return Ok(found);
+                }
+                let (list, oldest) = listing.newest()?;
+                found.list = list;
+                if let Some(oldest) = oldest {
+                    (found.oldest, found.more) = (oldest, listing.count_without(found.list.len()));
+                    found.rest = Some(listing);
+                }
+                Ok(found)
+            })
+        })
     }
 
-    fn documents(&self, plans: &[Plan], reading: Reading) -> ::tantivy::Result<Candidates> {
-        let searcher = self.inner.reader.searcher();
+    fn documents(
+        &self,
+        searcher: &Searcher,
+        plans: &[Plan],
+        reading: Reading,
+    ) -> ::tantivy::Result<(Candidates, Vec<Found>)> {
         let mut found = Candidates {
             documents: searcher.num_docs(),
             segments: searcher.segment_readers().len(),
@@ -111,6 +129,7 @@ impl Index {
         };
         let stats_of = |plan: &Plan| TermStats { lookups: plan.lookups(), ..TermStats::default() };
         found.terms = plans.iter().map(stats_of).collect();
+        let mut documents = Vec::new();
         for segment in searcher.segment_readers() {
             let mut searched = Searched::new(self, segment, reading)?;
             let mut any = Bits::none(segment.max_doc());
@@ -121,27 +140,33 @@ impl Index {
                 any.union(&documents);
                 by_term.push(documents);
             }
-            let columns = segment.fast_fields();
-            let (jobs, traces) = (columns.u64("job")?, columns.u64("trace")?);
-            let frames = columns.u64("frame")?;
-            found.list.reserve(any.count() as usize);
-            for document in any.iter() {
-                let terms = by_term.iter().enumerate().fold(0, |terms, (index, documents)| {
-                    terms | u64::from(documents.contains(document)) << index
-                });
-                found.list.push(Candidate {
-                    job: number(&jobs, document),
-                    trace: number(&traces, document),
-                    frame: u32::try_from(number(&frames, document)).unwrap_or(u32::MAX),
-                    terms,
-                });
-            }
+            documents.push(Found { any, by_term });
         }
-        Ok(found)
+        Ok((found, documents))
     }
 }
 
 impl Candidates {
+    /// Returns how many documents of older jobs are not in the list.
+    pub fn more(&self) -> u64 {
+        self.more
+    }
+
+    /// Returns the oldest job whose documents are in the list: all of that and of newer jobs are; 0
+    /// where none is missing.
+    pub fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
+    /// Lists the documents that are not in the list in its place. Returns whether there were any. Takes
+    /// longer the more they are.
+    pub fn older(&mut self) -> Result<bool, Error> {
+        let Some(rest) = self.rest.take() else { return Ok(false) };
+        self.list = rest.older()?;
+        (self.more, self.oldest) = (0, 0);
+        Ok(true)
+    }
+
     /// Keeps the documents of the jobs that `allow` lets pass, and of them the traces for which
     /// the query may hold and which may have a hit.
     pub fn keep(&mut self, query: &Query, allow: &dyn Fn(u64) -> bool) {
@@ -167,8 +192,4 @@ impl Candidates {
         }
         self.list.truncate(kept);
     }
-}
-
-fn number(column: &Column<u64>, document: u32) -> u64 {
-    column.first(document).unwrap_or(0)
 }

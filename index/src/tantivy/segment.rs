@@ -11,6 +11,7 @@ use ::tantivy::schema::IndexRecordOption;
 use ::tantivy::{DocSet, InvertedIndexReader, SegmentReader, TERMINATED};
 
 use super::error::guarded;
+use super::listing::each;
 use super::writer::UNREAD;
 use super::{Index, Reading, TermStats};
 use crate::bits::Bits;
@@ -34,10 +35,12 @@ const TOKENS_OF_TWO: usize = 32;
 /// Of more tokens than that so many are read first, the shortest, which are in most documents: that
 /// they exclude nothing is known before hundreds of others are read.
 const TOKENS_FIRST: usize = 8;
-/// Where few documents will be read, the newest first, and a token is in half of so many newest
-/// ones, the documents of its longer forms are not looked up: that takes longer than reading twice
-/// as many documents as are needed.
+/// Where few documents will be read, the newest first, so many newest ones tell how many of them hold
+/// a token.
 const NEWEST: usize = 128;
+/// If each has one line of those wanted, so many are read in vain without the documents of the token's
+/// longer forms; where that takes no longer than so many tokens each, those are not looked up.
+const TOKENS_OF_DOCUMENT: u64 = 6;
 /// Tokens that leave this part of the documents in are read no further.
 const USELESS_PART: f64 = 0.75;
 
@@ -61,7 +64,6 @@ impl<'s> Searched<'s> {
         segment: &'s SegmentReader,
         reading: Reading,
     ) -> ::tantivy::Result<Self> {
-        index.check_dictionary(segment)?;
         let inverted = segment.inverted_index(index.inner.terms)?;
         let few = (inverted.terms().num_terms() as u64 / TOKENS_PER_DOCUMENT).min(MAX_UNSCANNED);
         let pairs = segment.inverted_index(index.inner.pairs)?;
@@ -173,7 +175,9 @@ impl<'s> Searched<'s> {
                 read(&self.inverted, token, &mut found, stats)?;
             }
             found.intersect(left);
-            if f64::from(found.count()) >= useless || self.is_in_the_newest(&found, left)? {
+            if f64::from(found.count()) >= useless
+                || self.is_in_the_newest(&found, left, tokens.len() as u64)?
+            {
                 return Ok(left.clone());
             }
         }
@@ -221,15 +225,23 @@ impl<'s> Searched<'s> {
         Ok(())
     }
 
-    /// Tells whether few documents will be read and half of the newest ones left are among those found.
-    fn is_in_the_newest(&mut self, found: &Bits, left: &Bits) -> ::tantivy::Result<bool> {
-        if self.reading == Reading::All || (left.count() as usize) < NEWEST {
-            return Ok(false);
-        }
+    /// Tells whether few documents will be read and so many of the newest ones left are among those
+    /// found that reading them all takes no longer than looking up `tokens`.
+    fn is_in_the_newest(
+        &mut self,
+        found: &Bits,
+        left: &Bits,
+        tokens: u64,
+    ) -> ::tantivy::Result<bool> {
+        let wanted = match self.reading {
+            Reading::Newest(wanted) if left.count() as usize >= NEWEST => wanted,
+            _ => return Ok(false),
+        };
         if self.jobs.is_none() {
             let column = self.segment.fast_fields().u64("job")?;
-            let jobs = (0..self.segment.max_doc()).map(|document| column.first(document));
-            self.jobs = Some(jobs.map(Option::unwrap_or_default).collect());
+            let mut jobs = Vec::with_capacity(self.segment.max_doc() as usize);
+            each(&column, 0..self.segment.max_doc(), |_, job| jobs.push(job));
+            self.jobs = Some(jobs);
         }
         let jobs = self.jobs.as_deref().unwrap_or_default();
         let mut newest: Vec<u32> = left.iter().collect();
@@ -237,7 +249,8 @@ impl<'s> Searched<'s> {
             std::cmp::Reverse(jobs.get(*document as usize).copied())
         });
         let held = newest[..NEWEST].iter().filter(|document| found.contains(**document)).count();
-        Ok(held >= NEWEST / 2)
+        let vain = wanted.saturating_mul((NEWEST - held) as u64).checked_div(held as u64);
+        Ok(vain.is_some_and(|vain| vain.saturating_mul(TOKENS_OF_DOCUMENT) <= tokens))
     }
 }
 
