@@ -195,3 +195,30 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_index_does_not_know_goes_to_the_part_of_its_job() {
+        let document = |job, frame| Candidate { job, trace: job * 10, frame, terms: 1 };
+        let told = |logs: &Logs| -> Vec<(u64, Vec<u32>)> {
+            let frames = |log: &Log| logs.documents[log.documents.clone()].iter().map(|d| d.frame);
+            logs.logs.iter().map(|log| (log.job, frames(log).collect())).collect()
+        };
+        let mut unindexed = Logs::default();
+        for job in [5, 2, 8] {
+            unindexed.push(job, job * 10, (0..2).map(|frame| document(job, frame)));
+        }
+        let mut newest = Logs::of(vec![document(9, 0), document(6, 3), document(6, 4)]);
+        unindexed.move_to(&mut newest, 5);
+        newest.sort(false);
+        let expected = [(9, vec![0]), (8, vec![0, 1]), (6, vec![3, 4]), (5, vec![0, 1])];
+        assert_eq!(told(&newest), expected);
+        let mut older = Logs::of(vec![document(3, 7)]);
+        unindexed.move_to(&mut older, 0);
+        older.sort(true);
+        assert_eq!(told(&older), [(2, vec![0, 1]), (3, vec![7])]);
+    }
+}

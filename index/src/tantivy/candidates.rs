@@ -101,11 +101,11 @@ impl Index {
             self.with_dictionaries(searcher.segment_readers(), || {
                 let (mut found, documents) = self.documents(&searcher, &plans, judging)?;
                 let mut listing = Listing::of(inner.dir.clone(), searcher.clone(), documents);
-                if reading == Reading::All {
+                let Reading::Newest(wanted) = reading else {
                     found.list = listing.all()?;
                     return Ok(found);
-                }
-                let (list, oldest) = listing.newest()?;
+                };
+                let (list, oldest) = listing.newest(wanted)?;
                 found.list = list;
                 if let Some(oldest) = oldest {
                     (found.oldest, found.more) = (oldest, listing.count_without(found.list.len()));
