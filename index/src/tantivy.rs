@@ -20,7 +20,6 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +35,7 @@ pub use writer::{Document, Writer};
 
 use crate::terms::{FOLDER, Flat};
 use directory::{Shared, wrong_checksum};
-use error::{guard, guarded, wrap};
+use error::{beside, guard, wrap};
 
 /// The version of tokens and schema. An index of another version is built anew.
 const VERSION: u32 = 5;
@@ -205,13 +204,10 @@ impl Index {
             }
             Ok(())
         };
-        std::thread::scope(|scope| {
-            let checking = scope.spawn(|| guarded(check));
-            let done = work();
-            checking.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            known().extend(unread.iter().cloned());
-            done
-        })
+        let (checked, done) = beside(check, work);
+        checked?;
+        known().extend(unread);
+        done
     }
 
     /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.

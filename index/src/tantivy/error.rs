@@ -143,18 +143,33 @@ pub fn makes_errors_of_panics() -> bool {
 /// Calls the engine; its errors and panics become errors.
 pub(super) fn guard<T>(dir: &Path, f: impl FnOnce() -> ::tantivy::Result<T>) -> Result<T, Error> {
     // What a panic leaves half done is dropped: reading changes nothing shared.
-    match catch_unwind(AssertUnwindSafe(|| guarded(f))) {
+    let before = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(before);
+    match result {
         Ok(result) => result.map_err(|source| wrap(dir, source)),
         Err(panic) => Err(Error::Damaged { dir: dir.to_owned(), file: panic_text(panic.as_ref()) }),
     }
 }
 
-/// Does a part of what a [`guard`] on another thread waits for, to which its panics go on.
-pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> T {
-    let before = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(f));
-    GUARDED.set(before);
-    result.unwrap_or_else(|panic| resume_unwind(panic))
+/// Does two things at once, both a part of what a [`guard`] on this thread waits for: their panics go
+/// on here. Where the system gives no thread, one after the other.
+pub(super) fn beside<A: Send, B>(other: impl Fn() -> A + Sync, here: impl FnOnce() -> B) -> (A, B) {
+    let guarded = || {
+        let before = GUARDED.replace(true);
+        let result = catch_unwind(AssertUnwindSafe(&other));
+        GUARDED.set(before);
+        result
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, guarded);
+        let done = here();
+        let others = match thread {
+            Ok(thread) => thread.join().unwrap_or_else(Err),
+            Err(_) => guarded(),
+        };
+        (others.unwrap_or_else(|panic| resume_unwind(panic)), done)
+    })
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -166,6 +181,20 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_beside_becomes_an_error_as_well() {
+        let (there, here) = beside(makes_errors_of_panics, || 5);
+        assert!(there && here == 5);
+        for broken in [|| panic!("beside"), || 7] {
+            let guarded = guard(Path::new("index"), || Ok(beside(broken, || 3)));
+            match guarded {
+                Ok(both) => assert_eq!(both, (7, 3)),
+                Err(Error::Damaged { file, .. }) => assert_eq!(file, "beside"),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
 
     #[test]
     fn a_full_disk_is_no_damage() {

@@ -4,13 +4,12 @@
 //! documents are left than it is worth. Leaving a condition out keeps documents in, so the answer
 //! is complete either way.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use ::tantivy::schema::IndexRecordOption;
 use ::tantivy::{DocSet, InvertedIndexReader, SegmentReader, TERMINATED};
 
-use super::error::guarded;
+use super::error::beside;
 use super::listing::each;
 use super::writer::UNREAD;
 use super::{Index, Reading, TermStats};
@@ -210,16 +209,13 @@ impl<'s> Searched<'s> {
             return read_some(tokens, found, stats);
         }
         let (ours, theirs) = tokens.split_at(tokens.len() / 2);
-        let (more, more_stats) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let (mut found, mut stats) =
-                    (Bits::none(self.segment.max_doc()), TermStats::default());
-                guarded(|| read_some(theirs, &mut found, &mut stats)).map(|()| (found, stats))
-            });
-            let done = read_some(ours, found, stats);
-            let others = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            done.and(others)
-        })?;
+        let other = || {
+            let (mut found, mut stats) = (Bits::none(self.segment.max_doc()), TermStats::default());
+            read_some(theirs, &mut found, &mut stats).map(|()| (found, stats))
+        };
+        let (others, done) = beside(other, || read_some(ours, found, stats));
+        done?;
+        let (more, more_stats) = others?;
         found.union(&more);
         stats.tokens += more_stats.tokens;
         Ok(())
