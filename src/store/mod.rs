@@ -11,6 +11,7 @@ pub mod compact;
 mod filler;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod known;
 mod lock;
 mod marker;
 mod moved;

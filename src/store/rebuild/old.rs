@@ -3,21 +3,18 @@
 //! Only a sound one is asked. Where it says of a pack what stands where, the entries prove themselves by their hashes when
 //! they are read; so nothing wrong comes of it. What it cannot tell is as if there were none.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use crate::model::JobId;
+use crate::store::JobRow;
 use crate::store::catalogue::{
-    Access, BaseRow, Catalogue, CatalogueError, LivePack, NotedTrace, ProjectRow,
+    Access, Catalogue, CatalogueError, LivePack, NotedTrace, ProjectRow,
 };
-use crate::store::packs::{Entry, Footer, Kind, PackName, Packs};
-use crate::store::segment::entry;
-use crate::store::{JobRow, TraceId, TraceRow};
-
-/// Traces read at once.
-const TRACES_AT_ONCE: u32 = 1000;
+use crate::store::known;
+use crate::store::packs::{Entry, Footer, PackName, Packs};
 
 /// What the old catalogue says of a pack.
 #[derive(Debug)]
@@ -64,7 +61,7 @@ impl Old {
         if names.is_empty() {
             return HashMap::new();
         }
-        self.entries(names).await.map_or_else(
+        known::entries(&self.catalogue, names).await.map_or_else(
             |_| HashMap::new(),
             |found| {
                 let salvaged =
@@ -72,46 +69,6 @@ impl Old {
                 salvaged.collect()
             },
         )
-    }
-
-    /// Returns the entries of some packs that rows refer to.
-    async fn entries(
-        &self,
-        names: &BTreeSet<PackName>,
-    ) -> Result<Vec<(LivePack, Vec<Entry>)>, CatalogueError> {
-        let mut packs = self.catalogue.all_packs().await?;
-        packs.retain(|pack| names.contains(&pack.name));
-        let mut found: BTreeMap<u64, Vec<Entry>> =
-            packs.iter().map(|pack| (pack.id, Vec::new())).collect();
-        let bases = self.catalogue.bases().await?;
-        for base in &bases {
-            if let Some(entries) = found.get_mut(&base.pack) {
-                entries.push(base_entry(base));
-            }
-        }
-        let bases: HashMap<u64, [u8; 32]> = bases.iter().map(|b| (b.id, b.hash)).collect();
-        let projects: HashMap<TraceId, u64> =
-            self.catalogue.traces_by_series().await?.into_iter().collect();
-        let mut after = TraceId(0);
-        loop {
-            let rows = self.catalogue.traces_after(after, TRACES_AT_ONCE).await?;
-            let Some((last, _)) = rows.last() else { break };
-            after = *last;
-            for trace in rows.into_iter().filter_map(|(_, row)| row.ok()) {
-                let project = projects.get(&trace.id).copied().unwrap_or_default();
-                add_frames(&trace, project, &bases, &mut found);
-            }
-        }
-        for (pack, entries) in &mut found {
-            let chunks = self.catalogue.chunks_in(*pack).await?;
-            entries.extend(chunks.iter().map(|chunk| Entry {
-                offset: chunk.offset,
-                stored_bytes: chunk.stored_bytes,
-                ..entry(Kind::Chunk, chunk.raw_bytes, chunk.hash)
-            }));
-        }
-        let known = |pack: LivePack| (pack, found.remove(&pack.id).unwrap_or_default());
-        Ok(packs.into_iter().map(known).collect())
     }
 
     /// Returns its jobs, and those that have a log.
@@ -151,33 +108,6 @@ pub(super) struct Carried {
     pub(super) row: JobRow,
     /// Its log, as a note would tell of it.
     pub(super) noted: Option<NotedTrace>,
-}
-
-fn base_entry(base: &BaseRow) -> Entry {
-    Entry {
-        offset: base.offset,
-        stored_bytes: base.stored_bytes,
-        ..entry(Kind::Base, base.raw_bytes, base.hash)
-    }
-}
-
-fn add_frames(
-    trace: &TraceRow,
-    project: u64,
-    bases: &HashMap<u64, [u8; 32]>,
-    found: &mut BTreeMap<u64, Vec<Entry>>,
-) {
-    let count = trace.frames.len();
-    for (index, frame) in trace.frames.iter().enumerate() {
-        if let Some(entries) = found.get_mut(&frame.pack) {
-            entries.push(Entry {
-                // A base that is not listed is none that any pack has.
-                base: frame.base.map(|id| bases.get(&id).copied().unwrap_or_default()),
-                place: frame.place(trace.id, trace.job, project, index + 1 == count),
-                ..frame.entry()
-            });
-        }
-    }
 }
 
 /// Puts together what a pack's footer said.
