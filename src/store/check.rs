@@ -60,6 +60,8 @@ pub struct Report {
     pub later: Vec<Damage>,
     /// Some of it is wrong in the catalogue, which `rebuild` makes anew from the packs.
     pub in_catalogue: bool,
+    /// Some of it is wrong with packs beside their logs: [`crate::store::mend`] writes anew what still reads of them.
+    pub in_packs: bool,
 }
 
 impl Report {
@@ -162,7 +164,7 @@ async fn check(
             let what = format!("the catalogue says otherwise how large pack {name} is");
             report.note_in_catalogue(None, what);
         }
-        note_pack(report, &mut found, (id, name), checked);
+        note_pack(report, &mut found, pack, checked);
         report.bytes += bytes;
         report.through = id;
         progress(report.bytes);
@@ -185,6 +187,7 @@ async fn check(
 struct Checked {
     /// What is wrong with it as a whole.
     broken: Option<String>,
+    is_missing: bool,
     /// What is wrong with entries of it.
     entries: Vec<(Entry, String)>,
     /// The hashes of the logs in it that have several frames and are whole.
@@ -231,6 +234,7 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
     let table = match packs.footer(name) {
         Ok(footer) => footer.entries,
         Err(e) if e.is_of_one_pack() => {
+            checked.is_missing = matches!(e, PackError::Missing { .. });
             checked.broken = Some(words(&e));
             return Ok(checked);
         }
@@ -241,7 +245,7 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
         return Ok(checked);
     }
     let mut whole = Whole::default();
-    let mut bases = PackBases { store, name, table: &table, read: HashMap::new() };
+    let mut bases = PackBases::new(store, name, &table);
     for entry in &table {
         let base = entry.base.map(|hash| bases.get(hash)).transpose();
         let read = base.and_then(|base| Ok(packs.read(name, entry, base.as_deref())?));
@@ -268,7 +272,7 @@ fn check_pack(store: &Store, pack: LivePack, fast: bool) -> Result<Checked, Stor
 }
 
 /// The bases that a pack's entries name: by content, whatever the catalogue says of their numbers.
-struct PackBases<'a> {
+pub(super) struct PackBases<'a> {
     store: &'a Store,
     name: PackName,
     table: &'a [Entry],
@@ -279,8 +283,13 @@ struct PackBases<'a> {
 /// Bases kept while one pack is checked; of the largest that is 32 MiB.
 const MAX_BASES: usize = 8;
 
-impl PackBases<'_> {
-    fn get(&mut self, hash: [u8; 32]) -> Result<std::sync::Arc<Base>, StoreError> {
+impl<'a> PackBases<'a> {
+    pub(super) fn new(store: &'a Store, name: PackName, table: &'a [Entry]) -> Self {
+        Self { store, name, table, read: HashMap::new() }
+    }
+
+    /// Reads a base, verified.
+    pub(super) fn get(&mut self, hash: [u8; 32]) -> Result<std::sync::Arc<Base>, StoreError> {
         if let Some(base) = self.read.get(&hash) {
             return Ok(base.clone());
         }
@@ -314,11 +323,12 @@ impl PackBases<'_> {
 fn note_pack(
     report: &mut Report,
     found: &mut Found,
-    (id, name): (u64, PackName),
+    LivePack { id, name, ledgers_moved, .. }: LivePack,
     checked: Checked,
 ) {
     found.packs.insert(id);
     if let Some(what) = checked.broken {
+        report.in_packs |= !checked.is_missing;
         report.damaged.push(Damage { job: None, pack: Some(name), what: what.clone() });
         found.broken.insert(id, what);
         return;
@@ -331,11 +341,16 @@ fn note_pack(
             Kind::Chunk => Some("artifacts"),
         };
         if let Some(owner) = owner {
-            if entry.kind == Kind::Ledger {
+            let is_ledger = entry.kind == Kind::Ledger;
+            if is_ledger {
                 found.ledgers.push((id, entry.offset));
             }
-            let what = format!("{owner}: {what}");
-            report.damaged.push(Damage { job: None, pack: Some(name), what });
+            // What records of it are still needed stands elsewhere, but for those that jobs refer to.
+            if !(is_ledger && ledgers_moved) {
+                report.in_packs = true;
+                let what = format!("{owner}: {what}");
+                report.damaged.push(Damage { job: None, pack: Some(name), what });
+            }
         }
         if found.entries.len() >= MAX_DAMAGED {
             found.broken.insert(id, what);

@@ -120,7 +120,11 @@ pub async fn compact(
 ) -> Result<Compacted, StoreError> {
     assert!(store.lock.is_some(), "compaction needs a store opened for writing");
     let sources = sources(store.catalogue.log_packs().await?, options.all);
-    let Movable { sources, unreadable } = Movable::find(store, sources).await?;
+    let Movable { mut sources, unreadable } = Movable::find(store, sources).await?;
+    // What was compacted before and has nothing to be merged with stays as it is.
+    if !options.all && sources.len() < 2 && sources.iter().all(|pack| pack.compacted) {
+        sources.clear();
+    }
     let mut done = Compacted {
         packs_before: sources.len() as u64,
         bytes_before: sources.iter().map(|p| p.bytes).sum(),
@@ -326,6 +330,7 @@ impl<'a> Run<'a> {
             bases: filled.bases,
             traces,
             documents: std::mem::take(&mut self.documents),
+            chunks: Vec::new(),
             moved_bases: Vec::new(),
             ledgers_moved: std::mem::take(&mut self.ledgers_moved),
         };

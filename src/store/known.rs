@@ -51,6 +51,18 @@ pub(super) async fn entries(
     Ok(packs.into_iter().map(known).collect())
 }
 
+/// Returns the numbers of the bases that some trace needs.
+pub(super) async fn needed_bases(catalogue: &Catalogue) -> Result<BTreeSet<u64>, CatalogueError> {
+    let (mut needed, mut after) = (BTreeSet::new(), TraceId(0));
+    loop {
+        let rows = catalogue.traces_after(after, TRACES_AT_ONCE).await?;
+        let Some((last, _)) = rows.last() else { return Ok(needed) };
+        after = *last;
+        let rows = rows.iter().filter_map(|(_, row)| row.as_ref().ok());
+        needed.extend(rows.flat_map(|row| &row.frames).filter_map(|frame| frame.base));
+    }
+}
+
 fn base_entry(base: &BaseRow) -> Entry {
     Entry {
         offset: base.offset,

@@ -14,6 +14,7 @@ pub mod fuzz;
 mod known;
 mod lock;
 mod marker;
+pub mod mend;
 mod moved;
 pub mod packs;
 mod places;

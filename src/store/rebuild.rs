@@ -7,11 +7,12 @@
 mod artifacts;
 mod complete;
 mod frames;
+mod mended;
 mod notes;
 mod old;
 mod progress;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use super::{Store, StoreError, check_marker, io, lock, packs, remove_leftovers};
 use crate::model::{Job, PipelineId, ProjectId};
 use complete::complete;
 use frames::find_traces;
+use mended::Found;
 use notes::Replay;
 use old::{Old, Salvaged};
 
@@ -66,6 +68,8 @@ struct Numbered {
     compacted: bool,
     /// What the old catalogue says of it, where its footer cannot be read.
     salvaged: Option<Arc<Salvaged>>,
+    /// Another pack of its number stands in its place.
+    is_replaced: bool,
 }
 
 impl Numbered {
@@ -168,9 +172,13 @@ pub async fn build(
             found.damaged.push(Damage { job: None, pack: None, what });
         }
     }
-    replay.finish(found.damaged.is_empty()).await?;
+    let is_whole = found.damaged.is_empty() && !replay.has_losses();
+    replay.finish(is_whole).await?;
+    let replaced: Vec<u64> =
+        numbered.iter().filter(|pack| pack.is_replaced).map(|pack| pack.id).collect();
+    store.catalogue.set_ledgers_moved(&replaced).await?;
     // Where all packs are well they tell everything, and what else a catalogue has is its damage.
-    let asked = old.as_ref().filter(|_| !found.damaged.is_empty());
+    let asked = old.as_ref().filter(|_| !is_whole);
     complete(&store, &numbered, asked, &mut found, now).await?;
     if let Some(old) = old {
         old.close().await;
@@ -205,7 +213,7 @@ async fn number(
     let (mut found, mut broken) = (Vec::new(), BTreeMap::new());
     for info in store.packs.list()? {
         match store.packs.footer(info.name) {
-            Ok(footer) => found.push((footer.number, footer.compacted, info, None)),
+            Ok(footer) => found.push(Found { info, footer, salvaged: None }),
             Err(e) if e.is_of_one_pack() => drop(broken.insert(info.name, (info, words(&e)))),
             Err(e) => return Err(e.into()),
         }
@@ -217,8 +225,8 @@ async fn number(
     };
     for (name, (info, mut what)) in broken {
         if let Some(salvaged) = salvaged.remove(&name) {
-            let Footer { number, compacted, .. } = salvaged.footer;
-            found.push((number, compacted, info, Some(Arc::new(salvaged))));
+            let footer = salvaged.footer.clone();
+            found.push(Found { info, footer, salvaged: Some(salvaged) });
             what.push_str("; what the catalogue knew of it is kept");
         }
         rebuilt.damaged.push(Damage { job: None, pack: Some(name), what });
@@ -226,13 +234,5 @@ async fn number(
     for stray in store.packs.strays()? {
         rebuilt.damaged.push(Damage::of_stray(&stray));
     }
-    found.sort_by_key(|(number, _, info, _)| (*number, info.name));
-    let mut taken = BTreeSet::new();
-    let mut next = found.last().map_or(0, |(number, ..)| *number) + 1;
-    let numbered = found.into_iter().map(|(number, compacted, info, salvaged)| {
-        let id = if taken.insert(number) { number } else { next };
-        next += u64::from(id != number);
-        Numbered { info, id, compacted, salvaged }
-    });
-    Ok(numbered.collect())
+    Ok(mended::order(store.packs(), found))
 }

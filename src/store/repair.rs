@@ -125,6 +125,7 @@ impl Repair {
             bases: filled.bases,
             traces,
             documents: Vec::new(),
+            chunks: Vec::new(),
             moved_bases: Vec::new(),
             ledgers_moved: Vec::new(),
         };

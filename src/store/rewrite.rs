@@ -211,6 +211,7 @@ impl Copy<'_> {
             bases: Vec::new(),
             traces,
             documents: Vec::new(),
+            chunks: Vec::new(),
             moved_bases,
             ledgers_moved: ids,
         };

@@ -5,6 +5,7 @@ mod cuts;
 mod damage;
 mod evidence;
 mod harm;
+mod mend;
 mod power;
 mod rebuild;
 mod records;

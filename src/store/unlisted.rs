@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::words;
+use super::mend::note;
 use super::packs::ledger;
-use super::packs::{Entry, Footer, Kind, PackError, PackInfo};
+use super::packs::{Entry, Footer, Kind, PackError, PackInfo, PackName};
 use super::{Store, StoreError};
 use crate::model::JobId;
 
@@ -43,16 +44,45 @@ pub(super) async fn standing(
     there.retain(|pack| !listed.contains(&pack.name));
     there.sort_unstable_by_key(|pack| pack.name);
     let mut unlisted = Vec::with_capacity(there.len());
+    let mut mended = None;
     for info in there {
         let standing = match store.packs.footer(info.name) {
             Ok(footer) => of_pack(store, &info, &footer, newest).await?,
             // A writer beside us deleted it since.
             Err(PackError::Missing { .. }) => continue,
+            // What of it read stands in another pack, which says so.
+            Err(e) if e.is_damage() => {
+                if mended.is_none() {
+                    mended = Some(mended_packs(store).await?);
+                }
+                match mended.as_ref().is_some_and(|mended| mended.contains(&info.name)) {
+                    true => Standing::Unneeded,
+                    false => Standing::Unreadable(format!("it cannot be read: {}", words(&e))),
+                }
+            }
             Err(e) => Standing::Unreadable(format!("it cannot be read: {}", words(&e))),
         };
         unlisted.push(Unlisted { info, standing });
     }
     Ok(unlisted)
+}
+
+/// Returns the packs in whose place others stand, and of which nothing that is known was left behind.
+async fn mended_packs(store: &Store) -> Result<BTreeSet<PackName>, StoreError> {
+    let live = store.catalogue.live_packs().await?;
+    let reader = store.clone();
+    let read = move || {
+        let mut found = BTreeSet::new();
+        for pack in live {
+            // One that cannot be read tells nothing.
+            let Ok(footer) = reader.packs.footer(pack.name) else { continue };
+            let mends = note::mends(&reader.packs, pack.name, &footer.entries);
+            found.extend(mends.into_iter().filter(|mend| mend.whole).filter_map(|mend| mend.of));
+        }
+        found
+    };
+    let found = tokio::task::spawn_blocking(read).await;
+    Ok(found.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic())))
 }
 
 async fn of_pack(

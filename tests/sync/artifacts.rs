@@ -1,11 +1,13 @@
 //! Artifacts: what is fetched, at what price, and what becomes of those that are no good.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use jiff::Timestamp;
 use jobvault::model::{ArtifactListing, ArtifactMode, ArtifactState, JobId};
 use jobvault::store::catalogue::ArtifactRow;
 use jobvault::store::compact::{CompactOptions, compact};
+use jobvault::store::mend::{MendOptions, mend};
 use jobvault::store::packs::ledger::RecordKind;
 use jobvault::store::rebuild::{ParsedJob, rebuild};
 use jobvault::store::{Store, check};
@@ -331,6 +333,43 @@ async fn artifacts_survive_compacting_and_rebuilding_and_are_verified() {
     let report = check::verify(&archive.store().await, |_| {}).await.unwrap();
     let jobs: Vec<_> = report.damaged.iter().filter_map(|d| d.job).collect();
     assert!(jobs == [JobId(1)] || jobs == [JobId(2)], "{:?}", report.damaged);
+}
+
+#[tokio::test]
+async fn artifacts_of_packs_without_their_footers_are_kept() {
+    let data = server_with(2).archive(PROJECT, 1, large(1));
+    let archive = wanting(all);
+    archive.sync(&FakeGitLab::start(data), "7").await.unwrap();
+    let before = row(&archive, 1).await;
+    let (store, _index) = archive.open().await.unwrap();
+    let packs = store.catalogue().packs().await.unwrap();
+    let names: BTreeSet<_> = packs.iter().map(|(_, name, _)| *name).collect();
+    for name in &names {
+        let path = store.packs().path(*name);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len() - 1;
+        bytes[end] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let now = Timestamp::now();
+    let done = mend(&store, &names, MendOptions::default(), now).await.unwrap();
+    assert_eq!((done.packs.len(), done.kept.len()), (packs.len(), 0));
+    assert_eq!(check::verify(&store, |_| {}).await.unwrap().damaged, []);
+    // Packs of chunks do not keep others from being compacted.
+    let grace = CompactOptions { grace: jiff::SignedDuration::ZERO, ..CompactOptions::default() };
+    let compacted = compact(&store, grace, now, |_| {}).await.unwrap();
+    assert_eq!((compacted.traces, compacted.unreadable), (2, 0));
+    assert_eq!(check::verify(&store, |_| {}).await.unwrap().damaged, []);
+    store.close().await;
+    let parse = |_: RecordKind, document: &[u8]| {
+        let job = jobvault::gitlab::read_job(document)?;
+        Some(ParsedJob { job, ..ParsedJob::default() })
+    };
+    assert_eq!(rebuild(archive.path(), parse, now).await.unwrap().damaged, []);
+    let store = archive.store().await;
+    assert_eq!(kept(&store, before.archive.unwrap()).await, large(1));
+    assert_eq!(row(&archive, 1).await.state, before.state);
+    assert_eq!(check::verify(&store, |_| {}).await.unwrap().damaged, []);
 }
 
 /// Flips a bit in the middle of the largest pack, which is one of chunks.

@@ -145,7 +145,7 @@ pub(super) fn level(mode: ArtifactMode) -> i64 {
     }
 }
 
-fn mode(level: i64) -> ArtifactMode {
+pub(super) fn mode(level: i64) -> ArtifactMode {
     match level {
         ..=0 => ArtifactMode::None,
         1 => ArtifactMode::Listing,

@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::bases::{BaseRow, put_bases};
 use super::frames;
-use super::write::{PackRow, put_pack};
+use super::write::{PackRow, Tx, put_pack};
 use super::{Catalogue, CatalogueError, TraceId, TraceRow};
 use crate::model::JobId;
 use crate::store::packs::PackName;
@@ -32,6 +32,16 @@ pub(crate) struct MovedDocument {
     pub(crate) listing: bool,
 }
 
+/// A chunk that stands elsewhere from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MovedChunk {
+    pub(crate) hash: [u8; 32],
+    /// The pack and offset where it stood.
+    pub(crate) from: (u64, u64),
+    /// The offset in the new pack.
+    pub(crate) offset: u64,
+}
+
 /// What one transaction switches to a new pack.
 #[derive(Debug)]
 pub(crate) struct Switch {
@@ -40,6 +50,7 @@ pub(crate) struct Switch {
     /// Traces whose frames stand elsewhere from now on.
     pub(crate) traces: Vec<TraceRow>,
     pub(crate) documents: Vec<MovedDocument>,
+    pub(crate) chunks: Vec<MovedChunk>,
     /// Bases that stand in the new pack from now on: number and offset.
     pub(crate) moved_bases: Vec<(u64, u64)>,
     /// Packs whose ledgers stand in the new pack too.
@@ -176,6 +187,7 @@ impl Catalogue {
             .await
             .map_err(&failed)?;
         }
+        move_chunks(&mut tx, switch).await.map_err(&failed)?;
         for (base, offset) in &switch.moved_bases {
             sqlx::query("UPDATE bases SET pack = ?, offset = ? WHERE id = ?")
                 .bind(switch.pack.id as i64)
@@ -238,4 +250,20 @@ impl Catalogue {
         sqlx::query("VACUUM").execute(&self.pool).await.map_err(self.failed("written"))?;
         Ok(())
     }
+}
+
+async fn move_chunks(tx: &mut Tx<'_>, switch: &Switch) -> Result<(), sqlx::Error> {
+    for moved in &switch.chunks {
+        sqlx::query(
+            "UPDATE chunks SET pack = ?, offset = ? WHERE hash = ? AND pack = ? AND offset = ?",
+        )
+        .bind(switch.pack.id as i64)
+        .bind(moved.offset as i64)
+        .bind(moved.hash.to_vec())
+        .bind(moved.from.0 as i64)
+        .bind(moved.from.1 as i64)
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
 }

@@ -112,7 +112,7 @@ fn retain_misplaced(
     Ok(())
 }
 
-/// Names the jobs whose documents stand where nothing can be read.
+/// Names the jobs whose documents, or lists of artifacts, stand where nothing can be read.
 async fn name_those_in_damage(
     store: &Store,
     found: &Found,
@@ -124,6 +124,10 @@ async fn name_those_in_damage(
         let name = store.name(pack).ok();
         for job in store.catalogue().jobs_documented_in(pack, offset).await? {
             let what = "its document cannot be read".to_owned();
+            report.damaged.push(Damage { job: Some(job), pack: name, what });
+        }
+        for job in store.catalogue().jobs_listed_in(pack, offset).await? {
+            let what = "the list of its artifacts cannot be read".to_owned();
             report.damaged.push(Damage { job: Some(job), pack: name, what });
         }
     }

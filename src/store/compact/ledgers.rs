@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::model::JobId;
 use crate::store::catalogue::{LivePack, MovedDocument};
 use crate::store::filler::Filler;
+use crate::store::mend::note;
 use crate::store::packs::ledger::{self, Record, RecordKind};
 use crate::store::packs::{Kind, PackError, PackName};
 use crate::store::{Store, StoreError};
@@ -42,7 +43,12 @@ impl Ledgers {
         for_each_record(store, pack.name, |record, (offset, index)| {
             self.put(record, (pack.id, offset, index), filler)
         })?;
-        self.packs.push(pack.id);
+        // A rebuild knows a mended pack by its number, whatever the catalogue listed it under.
+        let footer = store.packs().footer(pack.name)?;
+        self.packs.push(match footer.number == pack.id {
+            true => pack.id,
+            false => note::number(store.packs(), (pack.name, pack.id), &footer.entries),
+        });
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::ledgers::for_each_record;
 use crate::store::catalogue::LivePack;
-use crate::store::packs::Kind;
+use crate::store::mend::note;
 use crate::store::{PackName, Store, StoreError};
 
 /// The sources that may be written anew, in the order of their records.
@@ -40,12 +40,11 @@ impl Movable {
         for pack in live.into_iter().filter(|p| !p.ledgers_moved) {
             match store.packs.footer(pack.name) {
                 Ok(footer) => {
-                    let has_ledger = footer.entries.iter().any(|e| e.kind == Kind::Ledger);
                     // A rebuild may list a pack under a higher number than its own, never under a lower one.
                     let is_true = footer.number <= pack.id;
                     if wanted.contains(&pack.id) && is_true {
                         tail.push((footer.number, pack));
-                    } else if has_ledger {
+                    } else if note::has_order(&store.packs, pack.name, &footer.entries) {
                         stays = stays.max(footer.number);
                     }
                 }

@@ -12,6 +12,7 @@ use crate::store::catalogue::{
     Capture, JobState, Listing, NotedTrace, ProjectRow, Writes, usual_url,
 };
 use crate::store::check::{Damage, words};
+use crate::store::mend::note::Mend;
 use crate::store::packs::ledger::{self, Record, RecordKind};
 use crate::store::packs::{Kind, PackError};
 use crate::store::{HOST_KEY, Store, StoreError, TraceId};
@@ -34,6 +35,9 @@ pub(super) struct Replay<'a, P> {
     now: Timestamp,
     projects: BTreeMap<ProjectId, ProjectRow>,
     moved: BTreeSet<u64>,
+    /// Numbers under which mended packs were listed, which no pack has.
+    passed: BTreeSet<u64>,
+    has_losses: bool,
     progress: Progress,
     host: Option<String>,
     writes: Writes,
@@ -41,8 +45,9 @@ pub(super) struct Replay<'a, P> {
 
 impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     pub(super) fn new(store: &'a Store, parse: P, now: Timestamp) -> Self {
-        let (projects, moved, progress, host, writes) = Default::default();
-        Self { store, parse, now, projects, moved, progress, host, writes }
+        let (projects, moved, passed, has_losses) = Default::default();
+        let (progress, host, writes) = Default::default();
+        Self { store, parse, now, projects, moved, passed, has_losses, progress, host, writes }
     }
 
     /// Replays one pack: the addresses of projects first, from which those of jobs follow; then documents, since a note is
@@ -95,9 +100,15 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
     /// Returns the packs that are neither there nor said to stand in a later one: what they held is lost.
     pub(super) fn missing(&self, there: &BTreeSet<u64>) -> Vec<u64> {
         let highest = there.last().copied().unwrap_or_default();
-        let known = |id: &u64| there.contains(id) || self.moved.contains(id);
+        let known =
+            |id: &u64| there.contains(id) || self.moved.contains(id) || self.passed.contains(id);
         // A damaged catalogue may have given a pack a number far ahead.
         (1..=highest).filter(|id| !known(id)).take(MAX_MISSING).collect()
+    }
+
+    /// Tells whether records were lost when a pack was mended.
+    pub(super) fn has_losses(&self) -> bool {
+        self.has_losses
     }
 
     /// Writes what is known only at the end. How far capturing was is believed only of an archive that is `whole`.
@@ -189,6 +200,12 @@ impl<'a, P: Fn(RecordKind, &[u8]) -> Option<ParsedJob>> Replay<'a, P> {
             Some("compact") => {
                 let packs = note["packs"].as_array().into_iter().flatten();
                 self.moved.extend(packs.filter_map(Value::as_u64));
+            }
+            Some("mend") => {
+                if let Some(mend) = Mend::of(&note) {
+                    self.passed.insert(mend.pack);
+                    self.has_losses |= mend.lost;
+                }
             }
             Some("blob") => artifacts::blob(&mut self.writes.artifacts, &note),
             Some("artifacts") => {

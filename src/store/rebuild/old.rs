@@ -14,6 +14,7 @@ use crate::store::catalogue::{
     Access, Catalogue, CatalogueError, LivePack, NotedTrace, ProjectRow,
 };
 use crate::store::known;
+use crate::store::mend::note;
 use crate::store::packs::{Entry, Footer, PackName, Packs};
 
 /// What the old catalogue says of a pack.
@@ -116,6 +117,7 @@ fn footer(packs: &Packs, pack: &LivePack, mut entries: Vec<Entry>) -> Salvaged {
     let ledgers = packs.ledgers_beside(pack.name, &entries).unwrap_or_default();
     entries.extend(ledgers);
     entries.sort_by_key(|entry| entry.offset);
-    let footer = Footer { number: pack.id, compacted: pack.compacted, entries };
+    let number = note::number(packs, (pack.name, pack.id), &entries);
+    let footer = Footer { number, compacted: pack.compacted, entries };
     Salvaged { footer, entries: pack.entries, bytes: pack.bytes }
 }

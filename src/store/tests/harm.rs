@@ -8,8 +8,10 @@ use jiff::SignedDuration;
 use super::compact::{archive_of_runs, repeated};
 use super::*;
 use crate::store::compact::{CompactOptions, compact};
+use crate::store::mend::{MendOptions, mend};
 use crate::store::packs::format::{MAGIC, TRAILER_BYTES};
 use crate::store::packs::{Footer, Kind};
+use crate::store::prune::{PruneOptions, prune};
 
 const JOBS: std::ops::Range<u64> = 1..9;
 
@@ -192,6 +194,58 @@ impl Patient {
             }
         }
     }
+}
+
+/// What can be read of each job: its log, its document.
+async fn readable(store: &Store) -> Vec<(bool, bool)> {
+    let mut found = Vec::new();
+    for job in JOBS {
+        let document = store.document(JobId(job)).await;
+        found.push((read(store, job).await.is_ok(), document.is_ok_and(|d| d.is_some())));
+    }
+    found
+}
+
+/// Mends a copy of a harmed archive: all that read does so still, and what is named then is lost.
+async fn mend_copy(patient: &Patient, case: &str) -> bool {
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(patient.dir.path(), copy.path());
+    let store = Store::open_for_writing(copy.path(), "test", now()).await.unwrap();
+    let before = readable(&store).await;
+    let named = |report: check::Report| report.damaged.into_iter().filter_map(|d| d.pack).collect();
+    let options = MendOptions::default();
+    let damaged = named(verify(&store, |_| {}).await.unwrap());
+    let done = mend(&store, &damaged, options, now()).await.unwrap();
+    let after = readable(&store).await;
+    // A document that no footer led to may be found again.
+    let is_kept = |(was, is): (&(bool, bool), &(bool, bool))| was.0 == is.0 && was.1 <= is.1;
+    assert!(before.iter().zip(&after).all(is_kept), "{case}: {before:?}, {after:?}, {done:?}");
+    let report = verify(&store, |_| {}).await.unwrap();
+    let is_whole = after.iter().all(|is_read| *is_read == (true, true));
+    if is_whole {
+        assert_eq!(report.damaged, [], "{case}: {done:?}");
+    }
+    let again = mend(&store, &named(report), options, now()).await.unwrap();
+    assert_eq!(again.packs, [], "{case}: {done:?}");
+    prune(&store, PruneOptions { grace: SignedDuration::ZERO, dry_run: false }, now())
+        .await
+        .unwrap();
+    assert_eq!(readable(&store).await, after, "{case}: {done:?}");
+    store.close().await;
+    is_whole
+}
+
+#[tokio::test]
+async fn harm_that_costs_no_log_and_no_document_is_cured() {
+    let patient = Patient::new().await;
+    let mut dice = Dice(3);
+    let mut cured = 0;
+    for case in 0..120 {
+        let (what, _) = patient.harm(&mut dice);
+        cured += u64::from(mend_copy(&patient, &format!("case {case}, {what}")).await);
+        patient.heal();
+    }
+    assert!(cured > 30, "{cured}");
 }
 
 /// Does harm so many times; returns how often each kind of it came.

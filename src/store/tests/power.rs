@@ -307,7 +307,7 @@ async fn a_power_cut_that_forgets_some_of_it_costs_nothing() {
 }
 
 /// Polls a future so many times and drops it then; `None` where it was not ready by then.
-async fn polled<T>(work: impl Future<Output = T>, mut times: usize) -> Option<T> {
+pub(super) async fn polled<T>(work: impl Future<Output = T>, mut times: usize) -> Option<T> {
     let mut work = pin!(work);
     std::future::poll_fn(|context| {
         if times == 0 {

@@ -40,11 +40,11 @@ async fn varied() -> tempfile::TempDir {
     dir
 }
 
-async fn connect(dir: &Path) -> SqliteConnection {
+pub(super) async fn connect(dir: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(dir.join("catalogue.sqlite")).connect().await.unwrap()
 }
 
-async fn run(catalogue: &mut SqliteConnection, sql: &str) {
+pub(super) async fn run(catalogue: &mut SqliteConnection, sql: &str) {
     sqlx::query(AssertSqlSafe(sql.to_owned())).execute(catalogue).await.unwrap();
 }
 
