@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::catalogue::LivePack;
 use super::check::Damage;
-use super::packs::PackInfo;
+use super::packs::{Entry, PackInfo};
 use super::unlisted::{Standing, Unlisted, standing};
 use super::{Store, StoreError, compact, rewrite};
 
@@ -139,7 +140,8 @@ async fn unlisted(store: &Store) -> Result<(Vec<PackInfo>, Vec<Damage>), StoreEr
     Ok((unneeded, kept))
 }
 
-/// Returns the packs that cannot be read and that nothing refers to: what they held is lost or was stored again.
+/// Returns the packs that cannot be read and that nothing refers to: what they held is lost or was stored again. One with
+/// records that still read stays until it is mended.
 async fn unreadable(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
     let Some(referenced) = store.catalogue.referenced_packs().await? else {
         return Ok(Vec::new());
@@ -148,9 +150,16 @@ async fn unreadable(store: &Store) -> Result<Vec<PackInfo>, StoreError> {
     for pack in store.catalogue.log_packs().await? {
         if !referenced.contains(&pack.id)
             && matches!(store.packs.footer(pack.name), Err(e) if e.is_damage())
+            && !has_records(store, &pack)
         {
             found.push(PackInfo { name: pack.name, bytes: pack.bytes });
         }
     }
     Ok(found)
+}
+
+fn has_records(store: &Store, pack: &LivePack) -> bool {
+    // A file that cannot be read at all tells nothing.
+    let found = |ledgers: Vec<Entry>| !ledgers.is_empty();
+    !pack.ledgers_moved && store.packs.ledgers_beside(pack.name, &[]).is_ok_and(found)
 }

@@ -281,6 +281,28 @@ async fn packs_that_changed_places_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_pack_of_nothing_but_records_is_not_pruned_before_they_are_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = archive_of_runs(dir.path(), 1..3).await;
+    let mut batch = store.batch(now()).await.unwrap();
+    let gone = NewState { gone: true, reason: "deleted upstream".to_owned(), ..archived() };
+    batch.put_state(JobId(2), PROJECT, gone, now()).unwrap();
+    batch.commit(now()).await.unwrap();
+    lose_footer(&store, 2).await;
+    let packs = store.packs().list().unwrap().len();
+    prune(&store, AT_ONCE, now()).await.unwrap();
+    assert_eq!(store.packs().list().unwrap().len(), packs);
+    assert_eq!(mended(&store).await.packs.len(), 1);
+    assert_eq!(prune(&store, AT_ONCE, now()).await.unwrap().superseded.len(), 1);
+    store.close().await;
+    assert_eq!(rebuild(dir.path(), parse, now()).await.unwrap().damaged, []);
+    let store = Store::open(dir.path()).await.unwrap();
+    let row = store.catalogue().job(JobId(2)).await.unwrap().unwrap();
+    assert_eq!((row.reason.as_str(), row.gone_at), ("deleted upstream", Some(now())));
+    assert_whole(&store, 1..3).await;
+}
+
+#[tokio::test]
 async fn a_mended_pack_that_a_new_catalogue_does_not_know_is_no_damage_and_is_pruned() {
     let dir = tempfile::tempdir().unwrap();
     let store = archive_of_runs(dir.path(), 1..4).await;
