@@ -157,7 +157,7 @@ enum Command {
     Coverage(coverage::Args),
     /// Check every stored byte
     Verify(verify::Args),
-    /// Fetch damaged logs again from GitLab
+    /// Write anew what still reads of damaged packs; fetch again from GitLab what does not
     Repair(repair::Args),
     /// Make catalogue and index anew from the packs alone
     Rebuild(rebuild::Args),

@@ -212,6 +212,10 @@ fn print(
             context.out.summary(format!("{read}{part}: {damaged} damaged"));
             if report.in_catalogue {
                 context.out.note("jobvault rebuild makes the catalogue anew from the packs");
+            } else if report.in_packs {
+                let hint = "jobvault repair writes anew what still reads of damaged packs; with --from-gitlab it \
+                            fetches the rest again";
+                context.out.note(hint);
             } else if report.damaged.iter().any(|d| d.job.is_some()) {
                 let hint = "jobvault repair --from-gitlab fetches again what the server still has";
                 context.out.note(hint);
