@@ -84,7 +84,7 @@ impl Index {
         let version = format!("{VERSION}\n");
         files.atomic_write(Path::new(VERSION_FILE), version.as_bytes()).map_err(io)?;
         let settings = IndexSettings::default();
-        ::tantivy::Index::create(Shared(files), schema(), settings)
+        ::tantivy::Index::create(Shared::of(files, dir), schema(), settings)
             .map_err(|source| wrap(dir, source))?;
         Index::open(dir)
     }
@@ -97,7 +97,7 @@ impl Index {
         check_version(dir)?;
         guard(dir, || {
             let files = MmapDirectory::open(dir)?;
-            let engine = ::tantivy::Index::open(Shared(files.clone()))?;
+            let engine = ::tantivy::Index::open(Shared::of(files.clone(), dir))?;
             let terms = engine.schema().get_field("terms")?;
             let pairs = engine.schema().get_field("pairs")?;
             // Read before the segments are, so that what the number covers is in them.

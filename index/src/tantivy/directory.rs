@@ -22,8 +22,10 @@ use super::META_FILE;
 use super::blocks::{self, Blocks};
 use crate::terms::checksum;
 
+/// The extension of files of postings.
+const POSTINGS: &str = "idx";
 /// The extensions of files of postings, and of the numbers of documents.
-const COMPRESSED: [&str; 2] = ["idx", "fast"];
+const COMPRESSED: [&str; 2] = [POSTINGS, "fast"];
 /// Bytes of the checksum behind the list of segments: hex digits and a line feed.
 const SEAL: usize = 17;
 
@@ -47,11 +49,28 @@ fn seal(data: &[u8]) -> [u8; SEAL] {
 
 /// A memory-mapped directory that may be read-only.
 #[derive(Debug, Clone)]
-pub(super) struct Shared(pub(super) MmapDirectory);
+pub(super) struct Shared {
+    files: MmapDirectory,
+    dir: PathBuf,
+}
+
+impl Shared {
+    pub(super) fn of(files: MmapDirectory, dir: &Path) -> Shared {
+        Shared { files, dir: dir.to_owned() }
+    }
+
+    /// Returns the bytes of the files of postings. Of one that goes meanwhile none are counted.
+    fn posting_bytes(&self) -> io::Result<u64> {
+        let is_of_postings = |path: &Path| path.extension() == Some(OsStr::new(POSTINGS));
+        let entries = std::fs::read_dir(&self.dir)?.filter_map(Result::ok);
+        let entries = entries.filter(|entry| is_of_postings(&entry.path()));
+        Ok(entries.filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum())
+    }
+}
 
 impl Directory for Shared {
     fn get_file_handle(&self, path: &Path) -> Result<Arc<dyn FileHandle>, OpenReadError> {
-        let file = self.0.get_file_handle(path)?;
+        let file = self.files.get_file_handle(path)?;
         if !is_compressed(path) {
             return Ok(file);
         }
@@ -61,23 +80,26 @@ impl Directory for Shared {
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
-        self.0.delete(path)
+        self.files.delete(path)
     }
 
     fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
-        self.0.exists(path)
+        self.files.exists(path)
     }
 
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
-        let file = self.0.open_write(path)?;
+        let file = self.files.open_write(path)?;
         if !is_compressed(path) {
             return Ok(file);
         }
-        blocks::writer(file).map_err(|error| OpenWriteError::wrap_io_error(error, path.to_owned()))
+        let bytes = self.posting_bytes();
+        bytes
+            .and_then(|bytes| blocks::writer(file, blocks::block_bytes(bytes)))
+            .map_err(|error| OpenWriteError::wrap_io_error(error, path.to_owned()))
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        let mut data = self.0.atomic_read(path)?;
+        let mut data = self.files.atomic_read(path)?;
         if is_sealed(path) {
             let found = data.split_off(data.len().saturating_sub(SEAL));
             if found != seal(&data) {
@@ -89,18 +111,18 @@ impl Directory for Shared {
 
     fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
         match is_sealed(path) {
-            true => self.0.atomic_write(path, &[data, &seal(data)].concat()),
-            false => self.0.atomic_write(path, data),
+            true => self.files.atomic_write(path, &[data, &seal(data)].concat()),
+            false => self.files.atomic_write(path, data),
         }
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.0.sync_directory()
+        self.files.sync_directory()
     }
 
     fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
         let refused = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
-        match self.0.acquire_lock(lock) {
+        match self.files.acquire_lock(lock) {
             Err(LockError::IoError(error))
                 if refused.contains(&error.kind()) && lock.filepath == META_LOCK.filepath =>
             {
@@ -111,6 +133,6 @@ impl Directory for Shared {
     }
 
     fn watch(&self, callback: WatchCallback) -> ::tantivy::Result<WatchHandle> {
-        self.0.watch(callback)
+        self.files.watch(callback)
     }
 }
