@@ -195,19 +195,24 @@ impl Index {
         if unread.is_empty() {
             return work();
         }
-        let check = || -> ::tantivy::Result<()> {
-            for name in &unread {
-                let file = PathBuf::from(format!("{name}.{DICTIONARY}"));
-                if !self.inner.engine.directory().validate_checksum(&file)? {
-                    return Err(wrong_checksum(file).into());
-                }
-            }
-            Ok(())
-        };
+        let check = || unread.iter().try_for_each(|name| self.check_dictionary(name));
         let (checked, done) = beside(check, work);
         checked?;
-        known().extend(unread);
         done
+    }
+
+    /// Fails where the engine's dictionary of a segment is damaged. Reads all of it, once.
+    fn check_dictionary(&self, segment: &str) -> ::tantivy::Result<()> {
+        let known = || self.inner.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(segment) {
+            return Ok(());
+        }
+        let file = PathBuf::from(format!("{segment}.{DICTIONARY}"));
+        if !self.inner.engine.directory().validate_checksum(&file)? {
+            return Err(wrong_checksum(file).into());
+        }
+        known().insert(segment.to_owned());
+        Ok(())
     }
 
     /// Returns the flat dictionary of a segment from memory, from its file, or from the segment.
@@ -221,7 +226,11 @@ impl Index {
         let tokens = inverted.terms().num_terms() as u64;
         let flat = match Flat::open(&self.inner.files, &name, tokens) {
             Some(flat) => flat,
-            None => Flat::build(inverted.terms())?,
+            None => {
+                // Of a damaged one the walk through all tokens need not end.
+                self.check_dictionary(&name)?;
+                Flat::build(inverted.terms())?
+            }
         };
         let flat = Arc::new(flat);
         known().insert(name, flat.clone());

@@ -351,3 +351,25 @@ fn a_slip_of_the_finger_finds_the_word_that_was_meant() {
     assert!(near("1f2e3d4c5a").is_empty() && near("/conection/").is_empty());
     assert!(near("zzzzzzzzzz").is_empty() && near("-\"conection\"").is_empty());
 }
+
+#[test]
+fn a_damaged_dictionary_is_told_where_the_flat_one_would_be_made_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts: Vec<String> = (0..200).map(|n| format!("word{n} common{n}x\n")).collect();
+    let documents: Vec<Document<'_>> =
+        (1..).zip(&texts).map(|(n, text)| document(n, n, 0, text)).collect();
+    drop(index(folder.path(), &documents, 200));
+    fs::remove_dir_all(folder.path().join(FOLDER)).unwrap();
+    let is_dictionary = |path: &PathBuf| path.extension().is_some_and(|e| e == DICTIONARY);
+    let mut files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let path = files.find(is_dictionary).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for at in (0..whole.len() - 200).step_by(11) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(&path, flipped).unwrap();
+        let opened = Index::open(folder.path());
+        let found = opened.and_then(|index| index.find(&query(&["ommon"]), Reading::All));
+        assert!(matches!(found, Err(Error::Damaged { .. })), "byte {at}: {found:?}");
+    }
+}
