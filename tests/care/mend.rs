@@ -1,7 +1,5 @@
 //! Damage beside logs: `verify` names the cure, `repair` is it, and says first what it would do.
 
-use jobvault::store::packs::Kind;
-
 use super::{jobvault, place, text};
 use crate::sync::{log, server_with};
 use crate::util::archive::Archive;
@@ -48,17 +46,7 @@ async fn lost_records_of_jobs_that_are_gone_upstream_leave_only_their_documents_
     let server = FakeGitLab::start(server_with(3));
     let archive = Archive::new();
     archive.sync(&server, "7").await.unwrap();
-    let store = archive.store().await;
-    for (_, name, _) in store.catalogue().packs().await.unwrap() {
-        let path = store.packs().path(name);
-        let mut bytes = std::fs::read(&path).unwrap();
-        for entry in store.packs().footer(name).unwrap().entries {
-            if entry.kind == Kind::Ledger {
-                bytes[(entry.offset + entry.stored_bytes / 2) as usize] ^= 8;
-            }
-        }
-        std::fs::write(&path, bytes).unwrap();
-    }
+    super::damage_records(&archive).await;
     let run = |args: &[&str]| jobvault(archive.path(), args);
     assert_eq!(run(&["repair"]).status.code(), Some(1));
     let verify = text(&run(&["verify", "--json"]).stdout);

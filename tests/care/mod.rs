@@ -200,23 +200,27 @@ async fn a_search_says_what_it_cannot_read_whenever_the_index_was_made() {
     }
 }
 
-#[tokio::test]
-async fn a_repair_ends_as_the_check_after_it_does() {
-    use jobvault::store::packs::Kind;
-    let server = FakeGitLab::start(server_with(5));
-    let archive = Archive::new();
-    archive.sync(&server, "7").await.unwrap();
+/// Flips a bit in each ledger of an archive.
+async fn damage_records(archive: &Archive) {
     let store = archive.store().await;
     for (_, name, _) in store.catalogue().packs().await.unwrap() {
         let path = store.packs().path(name);
         let mut bytes = std::fs::read(&path).unwrap();
         for entry in store.packs().footer(name).unwrap().entries {
-            if entry.kind == Kind::Ledger {
+            if entry.kind == jobvault::store::packs::Kind::Ledger {
                 bytes[(entry.offset + entry.stored_bytes / 2) as usize] ^= 8;
             }
         }
         std::fs::write(&path, bytes).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_repair_ends_as_the_check_after_it_does() {
+    let server = FakeGitLab::start(server_with(5));
+    let archive = Archive::new();
+    archive.sync(&server, "7").await.unwrap();
+    damage_records(&archive).await;
     let repair = || jobvault(archive.path(), &["repair", "--from-gitlab", "--host", server.url()]);
     let verify = || jobvault(archive.path(), &["verify", "--json"]);
     let said = repair();

@@ -16,11 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ::tantivy::HasLen;
 use ::tantivy::directory::{AntiCallToken, FileHandle, OwnedBytes, TerminatingWrite, WritePtr};
 
-/// Bytes of a block before compression, by the bytes of such files that the index has: of at least so
-/// many. A look-up decodes one or two blocks, and a scan of a large dictionary comes to two thousand
-/// look-ups: 4 KiB take 10 us, 8 KiB 16, 16 KiB 28. The lists of a small archive are the more alike:
-/// of repeated builds 16 KiB save a sixth of the file against 4 KiB, of large archives a fortieth.
-const BLOCKS: [(u64, usize); 3] = [(16 << 20, 4096), (2 << 20, 8192), (0, 16384)];
 /// Files with blocks of other lengths are read as well, up to this.
 const MAX_BLOCK: usize = 1 << 20;
 /// zstd's level. Higher ones save two parts in a hundred.
@@ -32,10 +27,16 @@ const TRAILER: usize = 8 + 4 + 8 + MAGIC.len();
 /// Decoded blocks that are kept: a merge reads on and on, a scan of tokens comes back.
 const KEPT: usize = 128;
 
-/// Returns the bytes of a block in a file of an index that has so many bytes of them.
+/// Returns the bytes of a block, before compression, in a file of an index that has so many bytes of
+/// them. A look-up decodes one or two blocks, and a scan of a large dictionary comes to two thousand
+/// look-ups: 4 KiB take 10 us, 8 KiB 16, 16 KiB 28. The lists of a small archive are the more alike:
+/// of repeated builds 16 KiB save a sixth of the file against 4 KiB, of large archives a fortieth.
 pub(super) fn block_bytes(bytes: u64) -> usize {
-    let fits = BLOCKS.iter().find(|(at_least, _)| bytes >= *at_least);
-    fits.map_or(MAX_BLOCK, |(_, block)| *block)
+    match bytes >> 20 {
+        0..2 => 16 * 1024,
+        2..16 => 8 * 1024,
+        _ => 4 * 1024,
+    }
 }
 
 /// Compresses what is written.

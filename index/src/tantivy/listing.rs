@@ -15,7 +15,7 @@ use super::error::{Error, guard};
 use crate::bits::Bits;
 
 /// Documents listed first for each line that is wanted, where more than twice as many were found: to
-/// list one takes a hundredth of the time of reading it.
+/// list one takes far less than to read it, and most of those read may be read in vain.
 const DOCUMENTS_OF_LINE: u64 = 40;
 /// At least so many are listed.
 const FEW: u64 = 64;

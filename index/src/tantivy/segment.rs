@@ -29,7 +29,7 @@ const MAX_TOKENS: usize = 2048;
 const TOKENS_READ_PER_DOCUMENT: usize = 8;
 /// After so many tokens, then twice as many, it is asked whether they exclude anything.
 const TOKENS_AT_ONCE: usize = 64;
-/// So many tokens are worth a second thread, which takes 50 us to begin.
+/// So many tokens are worth a second thread, which takes as long to begin as reading some of them.
 const TOKENS_OF_TWO: usize = 32;
 /// Of more tokens than that so many are read first, the shortest, which are in most documents: that
 /// they exclude nothing is known before hundreds of others are read.

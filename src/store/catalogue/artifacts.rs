@@ -154,7 +154,7 @@ pub(super) fn mode(level: i64) -> ArtifactMode {
     }
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+pub(super) fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, sqlx::Error> {
     let micros = row.try_get::<Option<i64>, _>(column)?;
     Ok(micros.and_then(|m| Timestamp::from_microsecond(m).ok()))
 }

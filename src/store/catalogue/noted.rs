@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::artifacts::mode;
+use super::artifacts::{mode, time};
 use super::{Capture, Catalogue, CatalogueError, JobState, TraceId};
 use crate::model::{ArtifactMode, JobId, ProjectId, TraceState};
 
@@ -32,10 +32,6 @@ pub(crate) struct KnownArtifacts {
     pub(crate) files: Option<String>,
 }
 
-fn time(micros: Option<i64>) -> Option<Timestamp> {
-    Timestamp::from_microsecond(micros?).ok()
-}
-
 fn state(row: &SqliteRow) -> Result<KnownState, sqlx::Error> {
     let state: String = row.try_get("state")?;
     Ok(KnownState {
@@ -44,13 +40,13 @@ fn state(row: &SqliteRow) -> Result<KnownState, sqlx::Error> {
         state: JobState {
             state: state.parse().unwrap_or(TraceState::Pending),
             reason: row.try_get("reason")?,
-            at: time(row.try_get("state_at")?).unwrap_or_default(),
-            next_at: time(row.try_get("next_at")?),
+            at: time(row, "state_at")?.unwrap_or_default(),
+            next_at: time(row, "next_at")?,
             attempts: row.try_get::<i64, _>("attempts")?.try_into().unwrap_or_default(),
             trace: row.try_get::<Option<i64>, _>("trace")?.map(|id| TraceId(id as u64)),
             capture: row.try_get::<Option<i64>, _>("capture")?.map(|id| id as u64),
-            gone_at: time(row.try_get("gone_at")?),
-            erased_seen_at: time(row.try_get("erased_seen_at")?),
+            gone_at: time(row, "gone_at")?,
+            erased_seen_at: time(row, "erased_seen_at")?,
         },
     })
 }
@@ -87,10 +83,7 @@ impl Catalogue {
         .await
         .map_err(self.failed("read"))?;
         let row = |(id, at, project)| (TraceId(id as u64), at, ProjectId(project as u64));
-        Ok(rows
-            .into_iter()
-            .map(|(id, at, project): (i64, i64, i64)| row((id, at, project)))
-            .collect())
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// Returns by whom jobs were captured, all of it.
@@ -107,7 +100,7 @@ impl Catalogue {
             gitlab_version,
             user,
             version,
-            at: time(Some(at)).unwrap_or_default(),
+            at: Timestamp::from_microsecond(at).unwrap_or_default(),
         };
         Ok(rows.into_iter().map(capture).collect())
     }
@@ -133,7 +126,7 @@ impl Catalogue {
             Ok(KnownArtifacts {
                 job: JobId(row.try_get::<i64, _>("job")? as u64),
                 project: ProjectId(row.try_get::<i64, _>("project")? as u64),
-                at: time(row.try_get("at")?).unwrap_or_default(),
+                at: time(row, "at")?.unwrap_or_default(),
                 state: row.try_get("state")?,
                 reason: row.try_get("reason")?,
                 level: mode(row.try_get("level")?),
